@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: ISC */
+/* conf.h - what the configuration says, parsed, checked and resolved.  Read once, then
+ * passed on as const: nothing below main and the supervisor changes it.
+ *
+ * (Not config.h: autoheader's file has that name.) */
+#ifndef ECHOD_CONF_H
+#define ECHOD_CONF_H
+
+#include "address.h"
+#include "engine.h"
+#include "model.h"
+#include "protocol.h"
+#include "sockopt.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum log_target { LOG_TARGET_AUTO, LOG_TARGET_STDERR };
+enum when_full { FULL_WAIT, FULL_CLOSE, FULL_RESET };
+
+struct log_conf {
+	enum log_target target;
+	int level;        /* LOG_ERR to LOG_DEBUG of syslog(3): what is more verbose is not said */
+	bool connections; /* one record for each finished connection */
+};
+
+/* Limits of the daemon's processes, setrlimit(2); 0 = untouched. */
+struct process_conf {
+	int64_t open_files;    /* descriptors */
+	int64_t processes;     /* RLIMIT_NPROC */
+	int64_t memory;        /* bytes, RLIMIT_DATA */
+	int64_t core;          /* bytes */
+	int64_t locked_memory; /* bytes */
+	int64_t thread_stack;  /* bytes; never 0 */
+	int nice;              /* -20 to 19; 0 = untouched */
+	char *user, *group;    /* "" = untouched */
+};
+
+struct udp_conf {
+	uint16_t *refuse_source_ports; /* host byte order */
+	size_t n_refuse_source_ports;
+	bool answer_broadcast;
+	char **groups; /* multicast groups to join, numeric, checked */
+	size_t n_groups;
+	char *interface; /* to join them on; "" = the kernel chooses */
+};
+
+struct service_conf {
+	char *name;
+	enum protocol protocol;
+	char **listen;             /* as written, in order; n_listen of them */
+	size_t n_listen;
+	unsigned mode;             /* of a unix socket's file, 0 to 0777 */
+	const struct model *model;
+	const struct engine *engine; /* "auto" is resolved */
+	unsigned workers;            /* executors, at least 1: 0 is resolved to the processors */
+	unsigned max_clients;        /* at least 1 */
+	enum when_full when_full;
+	unsigned backlog;
+	uint32_t idle_timeout, lifetime, write_timeout; /* milliseconds; 0 = off */
+	uint32_t buffer;                                /* bytes */
+	struct sockopt_set sockopts;
+	struct udp_conf udp;
+};
+
+struct conf {
+	struct log_conf log;
+	struct process_conf process;
+	uint32_t shutdown_timeout; /* milliseconds */
+	struct service_conf *services;
+	size_t n_services;
+	char *file; /* where it was read, or NULL: from the command line alone */
+};
+
+/* Where the configuration comes from: the command line's part in it. */
+struct conf_source {
+	const char *file;             /* NULL: none, --listen instead */
+	const char *const *listen;    /* "tcp:127.0.0.1:7007", NULL-terminated, or NULL */
+	const char *const *overrides; /* "services[0].backlog=64", NULL-terminated, or NULL */
+	const char *model, *engine;   /* or NULL; only with listen */
+	const char *workers;          /* or NULL; only with listen */
+};
+
+/* What is wrong with a configuration: complete lines for the user, "FILE:LINE: path: what
+ * is wrong (what is allowed)". */
+struct problems {
+	char **line;
+	size_t n;
+};
+
+/* Read and check all of SOURCE.  Returns a configuration that conf_free() frees, or NULL
+ * with at least one line in *PROBLEMS (which starts empty: {0}).  Never ends the process,
+ * never logs. */
+struct conf *conf_load(const struct conf_source *source, struct problems *problems);
+
+/* Free C (NULL is fine).  Returns NULL. */
+struct conf *conf_free(struct conf *c);
+
+/* Free the lines. */
+void problems_clear(struct problems *p);
+
+/* Print C as a configuration file with every key, such that loading it gives C again. */
+void conf_dump(const struct conf *c, FILE *out);
+
+/* The part of conf_dump() for one service; two services are the same exactly if their
+ * dumps are. */
+void conf_dump_service(const struct service_conf *s, FILE *out);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/* engine.h - the engines: how an executor serves.  One row and one file each. */
+#ifndef ECHOD_ENGINE_H
+#define ECHOD_ENGINE_H
+
+struct client;
+struct executor;
+struct model;
+
+struct engine {
+	const char *name; /* as in the configuration: "epoll" */
+	const char *text; /* one phrase for --help and the manual page */
+	/* Accept on the executor's listeners and echo until told to stop (0, or -errno). */
+	int (*serve)(struct executor *ex);
+	/* Echo one connected client to its end; it is closed on return.  NULL where the
+	 * engine has no such verb. */
+	void (*echo)(struct executor *ex, const struct client *client);
+};
+
+/* All engines, NULL at the end. */
+extern const struct engine *const engines[];
+
+/* The engine called NAME, or NULL. */
+const struct engine *engine_find(const char *name);
+
+/* What "auto" means for MODEL: blocking where one connection is echoed (per_client),
+ * epoll where listeners are served. */
+const struct engine *engine_auto(const struct model *model);
+
+/* Does the engine have the verb that the model calls? */
+_Bool engine_fits(const struct engine *engine, const struct model *model);
+
+#endif
