@@ -12,10 +12,13 @@
 #include <stdio.h>
 
 /* When an option is set.  Linux copies most options of a listener to the sockets that
- * accept(2) makes; AT_CONNECTION is for those that it does not copy. */
-enum sockopt_stage { AT_SOCKET, /* between socket(2) and bind(2) */
-		     AT_BOUND,  /* between bind(2) and listen(2) */
-		     AT_CONNECTION }; /* on each accepted or connected socket */
+ * accept(2) makes; AT_CONNECTION is for those that it does not copy, which differ with
+ * the protocol: ask sockopt_stage().  Datagram sockets have only AT_SOCKET. */
+enum sockopt_stage {
+	AT_SOCKET, /* between socket(2) and bind(2) */
+	AT_BOUND,  /* between bind(2) and listen(2) */
+	AT_CONNECTION
+}; /* on each accepted or connected socket */
 
 enum sockopt_type {
 	OPT_BOOL,       /* int 0 or 1; `true` or `false` */
@@ -31,23 +34,32 @@ enum sockopt_type {
 
 /* A value of any option, in the row's own unit. */
 struct sockopt_value {
-	bool set;         /* asked for? */
-	int64_t number;   /* BOOL, INT, SIZE, SECONDS; TIME in microseconds; LINGER: -1 = off */
-	char text[64];    /* STRING, MEMBERSHIP */
+	bool set;       /* asked for? */
+	int64_t number; /* BOOL, INT, SIZE, SECONDS, NAMES; TIME in microseconds; LINGER: -1 = off */
+	char text[64];  /* STRING, MEMBERSHIP */
+};
+
+/* A word for a number, in the table that ends with a NULL name. */
+struct sockopt_word {
+	const char *name;
+	int number;
 };
 
 struct sockopt_row {
 	const char *name; /* "SO_RCVBUF" */
 	int level, option;
 	enum sockopt_type type;
-	enum sockopt_stage stage;
-	unsigned protocols;      /* mask of 1u << enum protocol */
-	int family;              /* AF_INET or AF_INET6 where it holds for that alone; else 0 */
-	int64_t min, max;        /* of numbers */
-	bool unreadable;         /* getsockopt(2) does not know it */
-	bool doubled;            /* the kernel doubles what one sets: socket(7) */
-	const char *refused;     /* not NULL: never accepted, and why */
-	const char *text;        /* one sentence for --list-options and the manual page */
+	enum sockopt_stage stage; /* AT_SOCKET or AT_BOUND, of what listens */
+	unsigned protocols;       /* mask of 1u << enum protocol */
+	unsigned not_copied;      /* those whose accept(2) does not copy it: AT_CONNECTION */
+	int family;               /* AF_INET or AF_INET6 where it holds for that alone; else 0 */
+	int64_t min, max;         /* of numbers */
+	const struct sockopt_word *words; /* of OPT_NAMES */
+	int read_option;                  /* not 0: getsockopt(2) takes this one instead */
+	bool unreadable;                  /* getsockopt(2) does not know it */
+	bool doubled;                     /* the kernel doubles what one sets: socket(7) */
+	const char *refused;              /* not NULL: never accepted, and why */
+	const char *text;                 /* one sentence for --list-options and the manual page */
 };
 
 extern const struct sockopt_row sockopts[];
@@ -63,6 +75,9 @@ struct sockopt_set {
 
 /* Index of the row called NAME, or -ENOENT. */
 int sockopt_find(const char *name);
+
+/* When ROW is set on a socket of PROTOCOL. */
+enum sockopt_stage sockopt_stage(const struct sockopt_row *row, enum protocol protocol);
 
 /* Parse TEXT as it would be written with -o NAME=TEXT ("true", "64K", "0.5", "do") into
  * *OUT.  Returns 0, or -EINVAL with *WHY (static storage) what is allowed. */
@@ -83,6 +98,12 @@ int sockopt_apply(int fd, const struct sockopt_set *set, enum sockopt_stage stag
 /* The text of VALUE in the form that sockopt_parse() takes.  Returns BUF. */
 const char *sockopt_format(const struct sockopt_row *row, const struct sockopt_value *value,
 			   char *buf, size_t size);
+
+/* What ROW takes, for people: "an integer, 1 to 255".  Returns BUF. */
+const char *sockopt_allowed(const struct sockopt_row *row, char *buf, size_t size);
+
+/* The names of the protocols in MASK: "tcp, mptcp".  Returns BUF. */
+const char *sockopt_protocols(unsigned mask, char *buf, size_t size);
 
 /* Print the table for people: name, level, type, where it applies, sentence. */
 void sockopt_list(FILE *out);
