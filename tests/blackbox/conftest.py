@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: ISC
+"""Fixtures that every black-box test shares."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import harness  # noqa: E402
+import shim as shim_module  # noqa: E402
+
+
+def pytest_configure(config):
+    """As many descriptors as may be: some tests hold 1000 clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard > 0 else soft, hard))
+
+
+def netns_problem():
+    """Why network namespaces cannot be made here, or ""."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    name = f"ec-probe-{os.getpid()}"
+    try:
+        made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+    except FileNotFoundError:
+        return "ip(8) is not installed"
+    if made.returncode:
+        return f"ip netns add: {made.stderr.strip()}"
+    subprocess.run(["ip", "netns", "del", name], check=True)
+    return ""
+
+
+def pytest_collection_modifyitems(items):
+    marked = [i for i in items if i.get_closest_marker("netns")]
+    problem = netns_problem() if marked else ""
+    if problem:
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=problem))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Show the daemons' logs with a failure."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for daemon in getattr(item, "daemons", []):
+            if daemon.log_file.exists():
+                lines = daemon.log().splitlines()
+                report.sections.append((f"log of {daemon.directory.name}", "\n".join(lines[-60:])))
+
+
+@pytest.fixture
+def echod(tmp_path, request):
+    """echod(service, ..., top={...}, env={...}, cli=True) starts a daemon and waits until it is
+    ready; the end of the test stops it and checks it.  With ready=False it is only made."""
+    daemons = request.node.daemons = []
+
+    def make(*services, top=None, ready=True, **options):
+        directory = tmp_path / f"echod{len(daemons)}"
+        directory.mkdir()
+        daemon = harness.Daemon(services, directory, top, **options)
+        daemons.append(daemon)
+        return daemon.start() if ready else daemon
+
+    yield make
+    problems = []
+    for daemon in reversed(daemons):
+        try:
+            daemon.finish()
+        except AssertionError as e:
+            problems.append(str(e))
+    assert not problems, "after the test: " + "; ".join(problems)
+
+
+@pytest.fixture(scope="session")
+def shim_library(tmp_path_factory):
+    """tests/shim built once, its path."""
+    return shim_module.build(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture
+def shim(shim_library, tmp_path):
+    """The fault injector's control panel; pass env=shim.env to echod()."""
+    panel = shim_module.Panel(shim_library, tmp_path / "shim.control")
+    yield panel
+    panel.close()

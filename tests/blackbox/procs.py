@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: ISC
+"""What /proc says of the daemon's processes."""
+
+import os
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def stat(pid):
+    """The fields of /proc/PID/stat from the state on, or None if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text[text.rindex(")") + 2:].split()
+
+
+def state(pid):
+    """One letter as in ps(1), or "" for no process."""
+    fields = stat(pid)
+    return fields[0] if fields else ""
+
+
+def parents():
+    """{pid: parent's pid} of every process."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = stat(name)
+            if fields:
+                found[int(name)] = int(fields[1])
+    return found
+
+
+def descendants(pid):
+    """Every process below PID, nearest first."""
+    below = {}
+    for child, parent in parents().items():
+        below.setdefault(parent, []).append(child)
+    found = list(below.get(pid, []))
+    for child in found:
+        found.extend(below.get(child, []))
+    return found
+
+
+def session(sid):
+    """Every process of session SID."""
+    found = []
+    for pid in parents():
+        fields = stat(pid)
+        if fields and int(fields[3]) == sid:
+            found.append(pid)
+    return found
+
+
+def title(pid):
+    """The command line that ps(1) shows."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def descriptors(pid):
+    """{number: what it is} of the open descriptors."""
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def cpu_seconds(pids):
+    """User and system time that PIDS have used so far."""
+    ticks = 0
+    for pid in pids:
+        fields = stat(pid)
+        if fields:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
+
+
+def private_kib(pids):
+    """Memory that PIDS do not share with others, KiB: what holding data costs."""
+    total = 0
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for line in text.splitlines():
+            if line.startswith(("Private_Clean:", "Private_Dirty:")):
+                total += int(line.split()[1])
+    return total
+
+
+def threads(pid):
+    """Number of threads."""
+    fields = stat(pid)
+    return int(fields[17]) if fields else 0

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: ISC
+"""max_clients: what happens to the client after the last one."""
+
+import select
+import time
+
+import pytest
+
+import procs
+from grid import MANY_AT_ONCE, stream_grid
+from harness import wait_for
+from talk import at_end, exchange, payload, ping
+
+LIMIT = 5
+
+
+def full(d, limit=LIMIT):
+    """LIMIT clients that are being served."""
+    clients = [d.connect() for _ in range(limit)]
+    for s in clients:
+        ping(s)
+    return clients
+
+
+def silent(sock, seconds=0.3):
+    """Does nothing come for SECONDS?"""
+    return select.select([sock], [], [], seconds)[0] == []
+
+
+@stream_grid("tcp4", "unix", "mptcp4", pairs=MANY_AT_ONCE, quick=("tcp4", "unix"))
+def test_wait(echod, cell, tmp_path):
+    """The next clients wait in the backlog, their data too, and are served one by one as
+    others leave; no more than max_clients are ever accepted."""
+    d = echod(cell.service(tmp_path, max_clients=LIMIT))
+    clients = full(d)
+    waiting = [d.connect() for _ in range(3)]
+    for i, s in enumerate(waiting):
+        s.sendall(b"early%d" % i)
+    assert all(silent(s, 0.1) for s in waiting)
+    assert d.count("connections_active") == LIMIT
+    for s in clients:
+        ping(s)
+    for i, s in enumerate(waiting):
+        clients[i].close()
+        assert s.recv(100) == b"early%d" % i
+    assert d.count("connections_active") == LIMIT
+    assert d.count("connections_accepted") == LIMIT + 3
+    assert d.count("rejected_full") == 0
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@stream_grid("tcp4", "unix", "mptcp4", pairs=MANY_AT_ONCE, quick=("tcp4",))
+def test_rejected(echod, cell, tmp_path, how):
+    """when_full = close or reset: the next client is told at once and counted; those inside do
+    not notice; after one left there is room for one."""
+    d = echod(cell.service(tmp_path, max_clients=LIMIT, when_full=how))
+    clients = full(d)
+    for i in range(7):
+        s = d.connect()
+        end = wait_for("the rejection", lambda s=s: at_end(s), 1.0)
+        if cell.transport.protocol == "tcp":
+            assert end == {"close": "eof", "reset": "reset"}[how]
+    for s in clients:
+        ping(s)
+    assert d.count("rejected_full") == 7
+    assert d.count("connections_accepted") == LIMIT
+    clients[0].close()
+    d.wait_count("connections_active", LIMIT - 1)
+    exchange(d.connect(), payload(1000))
+
+
+@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+def test_double_load(echod, cell, tmp_path):
+    """Twice as many clients as places, again and again: exact counts, nobody lost."""
+    d = echod(cell.service(tmp_path, max_clients=LIMIT))
+    for turn in range(3):
+        clients = [d.connect() for _ in range(2 * LIMIT)]
+        for i, s in enumerate(clients):
+            s.sendall(b"%d.%d" % (turn, i))
+        left = dict(enumerate(clients))
+        while left:
+            ready = select.select(list(left.values()), [], [], 10)[0]
+            assert ready, "nobody is served"
+            for i, s in list(left.items()):
+                if s in ready:
+                    assert s.recv(100) == b"%d.%d" % (turn, i)
+                    s.close()
+                    del left[i]
+    d.wait_count("closed_eof", 6 * LIMIT)
+
+
+@stream_grid("tcp4", pairs=[("iterative", "blocking"), ("prefork", "blocking"),
+                            ("prethread", "blocking")])
+def test_one_at_a_time_waits(echod, cell, tmp_path):
+    """In the one-at-a-time pairs the executors are the limit: the next client waits."""
+    d = echod(cell.service(tmp_path))
+    clients = full(d, cell.executors)
+    s = d.connect()
+    s.sendall(b"early")
+    assert silent(s)
+    clients[0].close()
+    assert s.recv(100) == b"early"
+
+
+@pytest.mark.serial
+@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+def test_full_costs_no_cpu(echod, cell, tmp_path):
+    """A full service with clients in the backlog sleeps."""
+    d = echod(cell.service(tmp_path, max_clients=LIMIT))
+    full(d)
+    for _ in range(5):
+        d.connect()
+    before = procs.cpu_seconds(d.tree())
+    time.sleep(1.0)
+    assert procs.cpu_seconds(d.tree()) - before <= 0.05

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: ISC
+"""The clocks of a connection: idle_timeout and lifetime (write_timeout is in
+test_slow_reader.py)."""
+
+import time
+
+import pytest
+
+from grid import stream_grid
+from harness import SLACK, SLOW, wait_for
+from talk import at_end, ping
+
+
+@stream_grid("tcp4", "unix", "mptcp4", quick=("tcp4",))
+def test_idle_timeout(echod, cell, tmp_path):
+    """A client that does nothing for idle_timeout seconds is ended with FIN, and counted."""
+    d = echod(cell.service(tmp_path, idle_timeout=0.5))
+    s = d.connect()
+    ping(s)
+    start = time.monotonic()
+    wait_for("the end", lambda: at_end(s) == "eof", 1.0)
+    assert time.monotonic() - start > 0.4
+    s.close()
+    d.wait_count("closed_idle", 1)
+
+
+@stream_grid("tcp4")
+def test_idle_timeout_spares_the_active(echod, cell, tmp_path):
+    """Every byte starts the clock anew."""
+    d = echod(cell.service(tmp_path, idle_timeout=0.6 * SLOW))
+    s = d.connect()
+    end = time.monotonic() + 1.5 * SLOW
+    while time.monotonic() < end:
+        ping(s)
+        time.sleep(0.1 * SLOW)
+    assert d.count("closed_idle") == 0
+
+
+@stream_grid("tcp4", "unix", quick=("tcp4",))
+def test_lifetime(echod, cell, tmp_path):
+    """A connection ends after lifetime seconds, however busy it is."""
+    d = echod(cell.service(tmp_path, lifetime=0.8))
+    s = d.connect()
+    start = time.monotonic()
+    try:
+        while True:
+            s.sendall(b"x")
+            if not s.recv(1):
+                break
+            assert time.monotonic() - start < 0.8 * SLACK * SLOW, "still open"
+            time.sleep(0.05)
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    assert time.monotonic() - start > 0.7
+    s.close()
+    d.wait_count("closed_lifetime", 1)
+
+
+@stream_grid("tcp4", quick=())
+def test_no_timeout(echod, cell, tmp_path):
+    """0 is off: a silent client is kept."""
+    d = echod(cell.service(tmp_path, idle_timeout=0, lifetime=0, write_timeout=0))
+    s = d.connect()
+    time.sleep(2.0)
+    ping(s)
+
+
+@pytest.mark.parametrize("key", ["idle_timeout", "lifetime"])
+@stream_grid("tcp4")
+def test_timeout_frees_the_executor(echod, cell, tmp_path, key):
+    """Where one client at a time is served, the next one's turn comes with the timeout."""
+    d = echod(cell.service(tmp_path, **{key: 0.5}))
+    held = [d.connect() for _ in range(cell.executors or 1)]
+    for s in held:
+        ping(s)
+    ping(d.connect())
