@@ -3,6 +3,8 @@
 #ifndef ECHOD_ENGINE_H
 #define ECHOD_ENGINE_H
 
+#include <stdbool.h>
+
 struct client;
 struct executor;
 struct model;
@@ -28,6 +30,6 @@ const struct engine *engine_find(const char *name);
 const struct engine *engine_auto(const struct model *model);
 
 /* Does the engine have the verb that the model calls? */
-_Bool engine_fits(const struct engine *engine, const struct model *model);
+bool engine_fits(const struct engine *engine, const struct model *model);
 
 #endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: ISC */
+/* Taking clients.  The right to a connection, a slot, is claimed before accept4(2), so that
+ * a client that cannot be served stays in the backlog.
+ *
+ * Several processes watch one listener with EPOLLEXCLUSIVE: a client wakes one of them.
+ * Whoever is woken and does not accept must see to it that somebody else looks: it rings
+ * the bell, which all hear.  Who takes the listeners out of its set for good accepts once
+ * more after that, since a client may have woken it alone. */
+#include "acceptor.h"
+
+#include "address.h"
+#include "conf.h"
+#include "executor.h"
+#include "log.h"
+#include "slots.h"
+#include "sockopt.h"
+#include "stats.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { RETRY = 100 /* ms between looks while the system is out of something */ };
+
+/* What an error of accept4(2) means.  The manual page wants network errors of the new
+ * socket to be treated like EAGAIN. */
+static const struct accept_error {
+	int error;
+	enum counter counter;
+	bool shortage; /* of something that comes back: pause */
+} accept_errors[] = {
+	{EMFILE, C_ACCEPT_EMFILE, true},       {ENFILE, C_ACCEPT_ENFILE, true},
+	{ENOBUFS, C_ACCEPT_ENOBUFS, true},     {ENOMEM, C_ACCEPT_ENOMEM, true},
+	{ECONNABORTED, C_ACCEPT_ABORTED, false}, {EPROTO, C_ACCEPT_ABORTED, false},
+	{ENETDOWN, C_ACCEPT_ABORTED, false},   {ENOPROTOOPT, C_ACCEPT_ABORTED, false},
+	{EHOSTDOWN, C_ACCEPT_ABORTED, false},  {ENONET, C_ACCEPT_ABORTED, false},
+	{EHOSTUNREACH, C_ACCEPT_ABORTED, false}, {EOPNOTSUPP, C_ACCEPT_ABORTED, false},
+	{ENETUNREACH, C_ACCEPT_ABORTED, false}, {ETIMEDOUT, C_ACCEPT_ABORTED, false},
+	{EPERM, C_ACCEPT_ABORTED, false},      /* a firewall's no */
+	{0, C_ACCEPT_OTHER, true},             /* anything else: no reason to spin */
+};
+
+static int watch(struct acceptor *a, int fd, uint32_t events, uint64_t data)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = data};
+
+	return epoll_ctl(a->ep, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+static int arm(struct acceptor *a)
+{
+	const struct worker *w = a->executor->worker;
+
+	for (size_t i = 0; i < w->n_endpoints && !a->armed; i++) {
+		int r = watch(a, w->endpoints[i].fd, EPOLLIN | EPOLLEXCLUSIVE,
+			      tag_make(TAG_LISTENER, i));
+
+		if (r < 0 && r != -EEXIST)
+			return r;
+	}
+	a->armed = true;
+	return 0;
+}
+
+int acceptor_init(struct acceptor *a, struct executor *ex)
+{
+	const struct worker *w = ex->worker;
+	int r;
+
+	*a = (struct acceptor){.executor = ex};
+	if (w->slots)
+		a->hint = (uint32_t)((uint64_t)w->slots->n * (w->number - 1 + ex->index) /
+				     w->conf->workers);
+	a->ep = epoll_create1(EPOLL_CLOEXEC);
+	if (a->ep < 0)
+		return -errno;
+	r = watch(a, w->leash, EPOLLIN, tag_make(TAG_LEASH, 0));
+	if (r == 0 && w->slots)
+		r = watch(a, w->slots->bell, EPOLLIN | EPOLLET, tag_make(TAG_BELL, 0));
+	if (r == 0)
+		r = arm(a);
+	if (r < 0)
+		acceptor_deinit(a);
+	return r;
+}
+
+void acceptor_deinit(struct acceptor *a)
+{
+	close(a->ep);
+	a->ep = -1;
+}
+
+int acceptor_watch(struct acceptor *a, int fd)
+{
+	return watch(a, fd, EPOLLIN, tag_make(TAG_EXTRA, 0));
+}
+
+/* Out of the set explicitly: other processes hold the same sockets, so that to close a
+ * descriptor would not end the watch (epoll(7), questions and answers 6). */
+void acceptor_disarm(struct acceptor *a)
+{
+	const struct worker *w = a->executor->worker;
+
+	for (size_t i = 0; i < w->n_endpoints && a->armed; i++)
+		epoll_ctl(a->ep, EPOLL_CTL_DEL, w->endpoints[i].fd, NULL);
+	a->armed = false;
+}
+
+void acceptor_pause(struct acceptor *a)
+{
+	bool first = !a->troubled;
+
+	acceptor_disarm(a);
+	a->troubled = true;
+	a->retry_at = a->executor->now + RETRY;
+	if (first)
+		slots_ring(a->executor->worker->slots); /* let others take who woke us */
+}
+
+/* The limit is reached: the bell tells when a slot is free. */
+static void wait_for_room(struct acceptor *a)
+{
+	const struct service_conf *conf = a->executor->worker->conf;
+
+	acceptor_disarm(a);
+	log_repeated(LOG_WARNING, "service=%s is full: max_clients=%u are connected, more wait",
+		     conf->name, conf->max_clients);
+}
+
+/* The service is full and is not to let clients wait: take one off and turn it away. */
+static void turn_away(struct acceptor *a, size_t i)
+{
+	const struct worker *w = a->executor->worker;
+	struct linger now = {.l_onoff = w->conf->when_full == FULL_RESET, .l_linger = 0};
+	int fd = accept4(w->endpoints[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	char waste[4096];
+
+	if (fd < 0)
+		return;
+	if (now.l_onoff) {
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	} else {
+		/* What has come is read, so that close(2) sends FIN and not RST. */
+		shutdown(fd, SHUT_WR);
+		for (int n = 0; n < 16 && recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0; n++)
+			;
+	}
+	close(fd);
+	stats_add(a->executor->stats, C_REJECTED_FULL, 1);
+	log_repeated(LOG_WARNING, "service=%s is full: max_clients=%u are connected, more are "
+		     "turned away", w->conf->name, w->conf->max_clients);
+}
+
+static void failed(struct acceptor *a, int error)
+{
+	const struct accept_error *row = accept_errors;
+
+	if (error == EAGAIN || error == EINTR)
+		return;
+	while (row->error && row->error != error)
+		row++;
+	stats_add(a->executor->stats, row->counter, 1);
+	if (!row->shortage)
+		return;
+	acceptor_pause(a);
+	errno = error;
+	log_repeated(LOG_WARNING, "service=%s cannot accept, clients wait: %m",
+		     a->executor->worker->conf->name);
+}
+
+/* Options that accept(2) does not copy from the listener.  One that fails is worth a line
+ * and no more: the client is served all the same. */
+static void set_options(const struct worker *w, size_t i, int fd)
+{
+	const struct sockopt_row *row;
+	int r = sockopt_apply(fd, &w->conf->sockopts, AT_CONNECTION, w->conf->protocol,
+			      w->endpoints[i].address.sa.sa_family, &row);
+
+	if (r < 0) {
+		errno = -r;
+		log_repeated(LOG_WARNING, "service=%s %s: %m", w->conf->name, row->name);
+	}
+}
+
+/* A slot for the next client, or -ENOSPC. */
+static int64_t claim(struct acceptor *a)
+{
+	const struct worker *w = a->executor->worker;
+
+	if (a->open >= w->capacity)
+		return -EMFILE;
+	return slots_claim_or_wait(w->slots, getpid(), &a->hint);
+}
+
+bool acceptor_take(struct acceptor *a, size_t i, struct client *client)
+{
+	const struct worker *w = a->executor->worker;
+	struct address peer = {.len = sizeof(peer) - offsetof(struct address, sa)};
+	int64_t slot = claim(a);
+	int fd;
+
+	if (slot == -EMFILE) {
+		failed(a, EMFILE);
+		return false;
+	}
+	if (slot < 0 && w->conf->when_full == FULL_WAIT) {
+		wait_for_room(a);
+		return false;
+	}
+	if (slot < 0) {
+		turn_away(a, i);
+		return false;
+	}
+	fd = accept4(w->endpoints[i].fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0) {
+		int error = errno;
+
+		slots_release(w->slots, (uint32_t)slot);
+		failed(a, error);
+		return false;
+	}
+	a->troubled = false;
+	a->open++;
+	slot_open(&w->slots->slot[slot], &peer, a->executor->now);
+	stats_add(a->executor->stats, C_CONNECTIONS_ACCEPTED, 1);
+	set_options(w, i, fd);
+	*client = (struct client){.fd = fd, .slot = (uint32_t)slot};
+	return true;
+}
+
+void acceptor_left(struct acceptor *a)
+{
+	a->open--;
+	if (a->retry_at > 0)
+		acceptor_resume(a);
+}
+
+void acceptor_resume(struct acceptor *a)
+{
+	int r;
+
+	a->retry_at = 0;
+	if (a->executor->draining)
+		return;
+	r = arm(a);
+	if (r < 0) { /* ENOMEM, ENOSPC (max_user_watches): again later */
+		a->retry_at = a->executor->now + RETRY;
+		errno = -r;
+		log_repeated(LOG_WARNING, "service=%s cannot watch its listeners: %m",
+			     a->executor->worker->conf->name);
+	}
+}
+
+/* A client from any listener, without waiting. */
+static bool take_any(struct acceptor *a, struct client *client)
+{
+	for (size_t i = 0; i < a->executor->worker->n_endpoints; i++)
+		if (acceptor_take(a, i, client))
+			return true;
+	return false;
+}
+
+enum accepted acceptor_ready(struct acceptor *a, size_t *i)
+{
+	struct executor *ex = a->executor;
+	struct epoll_event ev;
+
+	while (!ex->draining && !ex->leaving) {
+		uint64_t deadline = a->retry_at > 0 ? a->retry_at : UINT64_MAX;
+
+		if (ex->now >= deadline)
+			acceptor_resume(a);
+		if (executor_wait_events(ex, a->ep, &ev, 1, deadline) < 1)
+			continue;
+		switch (tag_of(ev.data.u64)) {
+		case TAG_LEASH:
+			executor_leash(ex, ev.events);
+			break;
+		case TAG_BELL:
+			acceptor_resume(a);
+			break;
+		case TAG_EXTRA:
+			return ACCEPT_EXTRA;
+		default:
+			*i = (size_t)(ev.data.u64 & UINT32_MAX);
+			return ACCEPT_CLIENT;
+		}
+	}
+	acceptor_disarm(a);
+	return ACCEPT_STOP;
+}
+
+enum accepted acceptor_wait(struct acceptor *a, struct client *client)
+{
+	enum accepted r;
+	size_t i;
+
+	while ((r = acceptor_ready(a, &i)) == ACCEPT_CLIENT)
+		if (acceptor_take(a, i, client))
+			return ACCEPT_CLIENT;
+	if (r == ACCEPT_STOP && !a->executor->leaving && take_any(a, client))
+		return ACCEPT_CLIENT;
+	return r;
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: ISC */
+/* Crews.  The shared mapping holds a block of counters for each executor, one for the
+ * supervisor itself, and the slot table; a worker that is replaced goes on with the blocks
+ * of the one before it. */
+#include "crew.h"
+
+#include "conf.h"
+#include "log.h"
+#include "slots.h"
+#include "timer.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	YOUNG = 5000,         /* ms: who dies before that waits before the next start */
+	BACKOFF_FIRST = 10,   /* ms; the first time it is replaced at once */
+	BACKOFF_MOST = 500,   /* ms; a cause that is gone is forgotten within that */
+	HANG = 10,            /* regular looks, a second apart, until stuck is too long */
+	STOPPED_MOST = 10000, /* ms */
+	CUT_GRACE = 1000      /* ms for workers that were cut off to leave */
+};
+
+static unsigned blocks_of(const struct service_conf *service)
+{
+	if (service->model->per_client)
+		return 2; /* who accepts; and all clients' executors together */
+	return service->model->many_threads ? service->workers : 1;
+}
+
+/* Map the shared memory and lay it out.  Returns 0 or -errno. */
+static int share(struct crew *c, bool stream)
+{
+	size_t blocks = (size_t)c->n_members * c->blocks_per_member + 1;
+	size_t at = blocks * sizeof(struct stats);
+
+	c->shared_size = at + (stream ? slots_size(c->max_clients) : 0);
+	c->shared = mmap(NULL, c->shared_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			 -1, 0);
+	if (c->shared == MAP_FAILED) {
+		c->shared = NULL;
+		return -errno;
+	}
+	c->stats = c->shared;
+	if (stream)
+		c->slots = slots_init((char *)c->shared + at, c->max_clients, c->bell);
+	if (c->service->model->per_client)
+		c->stats[1].shared = true;
+	return 0;
+}
+
+static int open_lines(struct crew *c)
+{
+	c->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (c->bell < 0 || pipe2(c->leash, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
+static int fill(struct crew *c, const struct endpoint *endpoints)
+{
+	int r;
+
+	c->name = strdup(c->service->name);
+	c->endpoints = calloc(c->n_endpoints, sizeof(*c->endpoints));
+	c->members = calloc(c->n_members, sizeof(*c->members));
+	c->last_beats = calloc((size_t)c->n_members * c->blocks_per_member, sizeof(uint32_t));
+	if (!c->name || !c->endpoints || !c->members || !c->last_beats)
+		return -ENOMEM;
+	memcpy(c->endpoints, endpoints, c->n_endpoints * sizeof(*endpoints));
+	for (unsigned i = 0; i < c->n_members; i++)
+		c->members[i].start_at = 1;
+	r = open_lines(c);
+	return r < 0 ? r : share(c, protocols[c->service->protocol].stream);
+}
+
+struct crew *crew_new(const struct conf *conf, const struct service_conf *service,
+		      const struct endpoint *endpoints, size_t n_endpoints,
+		      const struct crew_env *env)
+{
+	struct crew *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return NULL;
+	c->conf = conf;
+	c->service = service;
+	c->env = env;
+	c->n_endpoints = n_endpoints;
+	c->n_members = service->model->many_processes ? service->workers : 1;
+	c->blocks_per_member = blocks_of(service);
+	c->max_clients = process_connections(&conf->process, service);
+	c->bell = c->leash[0] = c->leash[1] = -1;
+	r = fill(c, endpoints);
+	if (r == 0)
+		return c;
+	crew_free(c);
+	errno = -r;
+	return NULL;
+}
+
+static void close_line(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+struct crew *crew_free(struct crew *c)
+{
+	close_line(&c->bell);
+	close_line(&c->leash[0]);
+	close_line(&c->leash[1]);
+	if (c->shared)
+		munmap(c->shared, c->shared_size);
+	free(c->last_beats);
+	free(c->members);
+	free(c->endpoints);
+	free(c->name);
+	free(c);
+	return NULL;
+}
+
+static struct stats *own_block(const struct crew *c)
+{
+	return &c->stats[(size_t)c->n_members * c->blocks_per_member];
+}
+
+/* Fork worker I.  Returns its pid, or -errno. */
+static pid_t spawn(struct crew *c, unsigned i)
+{
+	struct worker w = {
+		.conf = c->service,
+		.process = &c->conf->process,
+		.identity = c->env->identity,
+		.log_connections = c->conf->log.connections,
+		.endpoints = c->endpoints,
+		.n_endpoints = c->n_endpoints,
+		.slots = c->slots,
+		.stats = &c->stats[(size_t)i * c->blocks_per_member],
+		.own_ports = c->env->own_ports,
+		.leash = c->leash[0],
+		.hello = c->env->hello,
+		.number = i + 1,
+	};
+	pid_t pid = fork();
+
+	if (pid == 0)
+		worker_main(&w);
+	return pid < 0 ? -errno : pid;
+}
+
+/* After a start that the system refused, or a death, the next try. */
+static void plan(struct member *m, uint64_t now)
+{
+	if (now - m->started >= YOUNG)
+		m->backoff = 0;
+	m->start_at = now + m->backoff;
+	m->backoff = m->backoff ? m->backoff * 2 : BACKOFF_FIRST;
+	if (m->backoff > BACKOFF_MOST)
+		m->backoff = BACKOFF_MOST;
+}
+
+void crew_start(struct crew *c, uint64_t now)
+{
+	for (unsigned i = 0; i < c->n_members; i++) {
+		struct member *m = &c->members[i];
+		pid_t pid;
+
+		if (m->pid > 0 || m->start_at == 0 || m->start_at > now || c->draining)
+			continue;
+		pid = spawn(c, i);
+		if (pid < 0) {
+			stats_add(own_block(c), C_SPAWN_FAILED, 1);
+			errno = -pid;
+			log_repeated(LOG_ERR, "service=%s cannot start worker %u: %m", c->name,
+				     i + 1);
+			plan(m, now);
+			if (m->start_at == now)
+				m->start_at = now + BACKOFF_FIRST;
+			continue;
+		}
+		m->pid = pid;
+		m->up = false;
+		m->started = now;
+		m->start_at = 0;
+		m->stopped_since = 0;
+		m->stuck = 0;
+		stats_add(own_block(c), C_WORKERS_STARTED, 1);
+		log_debug("service=%s worker %u (pid %d) started", c->name, i + 1, (int)pid);
+	}
+}
+
+void crew_drain(struct crew *c, uint64_t now, uint32_t limit)
+{
+	if (c->draining)
+		return;
+	c->draining = true;
+	c->conf = NULL;
+	c->service = NULL;
+	c->cut_at = now + limit;
+	if (write(c->leash[1], "d", 1) < 0) {
+		log_err("service=%s cannot tell its workers to drain, they are cut off: %m", c->name);
+		crew_cut(c, now);
+	}
+}
+
+void crew_cut(struct crew *c, uint64_t now)
+{
+	if (c->leash[1] < 0)
+		return;
+	c->draining = true;
+	close_line(&c->leash[1]);
+	c->kill_at = now + CUT_GRACE;
+}
+
+bool crew_up(struct crew *c, pid_t pid)
+{
+	for (unsigned i = 0; i < c->n_members; i++)
+		if (c->members[i].pid == pid)
+			return c->members[i].up = true;
+	return false;
+}
+
+/* Free the slots of the dead, and count what was lost with him. */
+static bool bury(struct crew *c, pid_t pid)
+{
+	unsigned lost = c->slots ? slots_free_owner(c->slots, pid) : 0;
+
+	if (lost > 0)
+		stats_add(own_block(c), C_CLOSED_KILLED, lost);
+	return lost > 0;
+}
+
+static void tell_of_death(const struct crew *c, unsigned i, int status)
+{
+	int pid = (int)c->members[i].pid;
+
+	if (WIFSIGNALED(status))
+		log_repeated(LOG_WARNING, "service=%s worker %u (pid %d) died: signal %d (%s)",
+			     c->name, i + 1, pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		log_repeated(LOG_WARNING, "service=%s worker %u (pid %d) died: exit status %d",
+			     c->name, i + 1, pid, WEXITSTATUS(status));
+}
+
+/* An executor that died awake must not look stuck in the next one's life. */
+static void settle_beats(struct crew *c, unsigned i)
+{
+	for (unsigned b = 0; b < c->blocks_per_member; b++) {
+		struct stats *s = &c->stats[(size_t)i * c->blocks_per_member + b];
+
+		if (s->beat & 1)
+			s->beat++;
+	}
+}
+
+bool crew_ended(struct crew *c, pid_t pid, int status, uint64_t now)
+{
+	bool ours = bury(c, pid);
+
+	for (unsigned i = 0; i < c->n_members; i++) {
+		struct member *m = &c->members[i];
+
+		if (m->pid != pid)
+			continue;
+		settle_beats(c, i);
+		if (!c->draining) {
+			tell_of_death(c, i, status);
+			stats_add(own_block(c), C_WORKERS_DIED, 1);
+			plan(m, now);
+		}
+		m->pid = 0;
+		m->up = false;
+		return true;
+	}
+	return ours;
+}
+
+void crew_stopped(struct crew *c, pid_t pid, bool stopped, uint64_t now)
+{
+	for (unsigned i = 0; i < c->n_members; i++)
+		if (c->members[i].pid == pid)
+			c->members[i].stopped_since = stopped ? now : 0;
+}
+
+/* Has an executor of member I been awake since the last look without falling asleep once? */
+static bool stuck(struct crew *c, unsigned i)
+{
+	bool any = false;
+
+	for (unsigned b = 0; b < c->blocks_per_member; b++) {
+		size_t n = (size_t)i * c->blocks_per_member + b;
+		uint32_t beat = c->stats[n].beat;
+
+		any |= (beat & 1) && beat == c->last_beats[n];
+		c->last_beats[n] = beat;
+	}
+	return any;
+}
+
+/* Workers, and the clients' processes that outlived theirs: the slots know them. */
+static void kill_all(const struct crew *c)
+{
+	for (unsigned i = 0; i < c->n_members; i++)
+		if (c->members[i].pid > 0)
+			kill(c->members[i].pid, SIGKILL);
+	for (uint32_t i = 0; c->slots && i < c->slots->n; i++) {
+		pid_t owner = c->slots->owner[i];
+
+		if (owner > 0)
+			kill(owner, SIGKILL);
+	}
+}
+
+void crew_expire(struct crew *c, uint64_t now)
+{
+	if (!c->draining)
+		return;
+	if (c->leash[1] >= 0 && now >= c->cut_at) {
+		log_warn("service=%s shutdown_timeout is over: what is left is cut off", c->name);
+		crew_cut(c, now);
+	} else if (c->leash[1] < 0 && now >= c->kill_at) {
+		kill_all(c);
+		c->kill_at = now + CUT_GRACE;
+	}
+}
+
+void crew_check(struct crew *c, uint64_t now)
+{
+	for (unsigned i = 0; i < c->n_members; i++) {
+		struct member *m = &c->members[i];
+
+		if (m->pid == 0)
+			continue;
+		m->stuck = stuck(c, i) ? m->stuck + 1 : 0;
+		if (m->stuck < HANG && !(m->stopped_since && now - m->stopped_since >= STOPPED_MOST))
+			continue;
+		log_repeated(LOG_ERR, "service=%s worker %u (pid %d) %s: it is killed", c->name,
+			     i + 1, (int)m->pid, m->stopped_since ? "is stopped" : "hangs");
+		kill(m->pid, SIGKILL);
+	}
+}
+
+uint64_t crew_deadline(const struct crew *c)
+{
+	uint64_t when = UINT64_MAX;
+
+	if (c->draining)
+		return c->leash[1] >= 0 ? c->cut_at : c->kill_at;
+	for (unsigned i = 0; i < c->n_members; i++) {
+		const struct member *m = &c->members[i];
+
+		if (m->pid == 0 && m->start_at > 0 && m->start_at < when)
+			when = m->start_at;
+	}
+	return when;
+}
+
+bool crew_is_up(const struct crew *c)
+{
+	for (unsigned i = 0; i < c->n_members; i++)
+		if (!c->members[i].up)
+			return false;
+	return true;
+}
+
+bool crew_is_gone(const struct crew *c)
+{
+	for (unsigned i = 0; i < c->n_members; i++)
+		if (c->members[i].pid > 0)
+			return false;
+	return c->draining && (!c->slots || slots_used(c->slots) == 0);
+}
+
+void crew_sum(const struct crew *c, uint64_t sum[N_COUNTERS])
+{
+	size_t blocks = (size_t)c->n_members * c->blocks_per_member + 1;
+
+	for (size_t i = 0; i < blocks; i++)
+		stats_sum(sum, &c->stats[i]);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/* executor.h - one process or thread that serves.  Every wait of an executor goes through
+ * here, so that none can miss the call to stop, and so that the supervisor can see whether
+ * it is awake. */
+#ifndef ECHOD_EXECUTOR_H
+#define ECHOD_EXECUTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct epoll_event;
+struct stats;
+struct worker;
+
+struct executor {
+	struct worker *worker;
+	struct stats *stats;  /* its counters */
+	unsigned index;       /* within the worker, from 0 */
+	bool draining;        /* take no new clients; end those that are quiet */
+	bool leaving;         /* end now */
+	uint64_t now;         /* ms, timer_now() of the latest wake-up */
+	uint64_t drain_since; /* ms */
+	char *scratch;        /* conf->buffer bytes to receive into, or NULL: see conn.c */
+};
+
+/* Be executor INDEX of worker W. */
+void executor_init(struct executor *ex, struct worker *w, unsigned index);
+
+/* It serves from now on.  When all executors of the worker do, the supervisor is told. */
+void executor_up(struct executor *ex);
+
+/* Be executor INDEX of W, serve its listeners by the service's engine, and end.  Returns 0
+ * when told to stop, or -errno. */
+int executor_serve(struct worker *w, unsigned index);
+
+/* Free what it holds. */
+void executor_deinit(struct executor *ex);
+
+/* Wait until FD has EVENTS (of poll(2); FD -1: nothing), until the time DEADLINE (ms,
+ * UINT64_MAX: none) or until told to drain or leave.  Returns the events that FD has, or 0. */
+short executor_wait(struct executor *ex, int fd, short events, uint64_t deadline);
+
+/* epoll_wait(2) until DEADLINE.  Returns the number of EVENTS, 0 if interrupted. */
+int executor_wait_events(struct executor *ex, int ep, struct epoll_event *events, int max,
+			 uint64_t deadline);
+
+/* The leash has poll(2) or epoll(7) EVENTS: take note of what it says. */
+void executor_leash(struct executor *ex, unsigned events);
+
+#endif

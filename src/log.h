@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/* log.h - what the daemon says.  Before the logger process runs, and in programs without
+ * one, lines go to standard error; afterwards each is a record sent to the logger, which
+ * never blocks the sender: a record that does not fit is dropped and counted. */
+#ifndef ECHOD_LOG_H
+#define ECHOD_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <syslog.h>
+#include <time.h>
+
+/* One line on its way to the logger. */
+struct log_record {
+	struct timespec when; /* CLOCK_REALTIME */
+	uint64_t key;         /* not 0: a complaint that is said once, then counted */
+	pid_t pid;            /* who says it */
+	int level;            /* LOG_ERR to LOG_DEBUG */
+	char text[1976];      /* NUL-terminated, one line; what is longer is cut */
+};
+
+/* Memory shared with the logger. */
+struct log_shared {
+	_Atomic uint64_t dropped; /* records lost since the start */
+};
+
+/* Say nothing above LEVEL (LOG_ERR to LOG_DEBUG). */
+void log_set_level(int level);
+
+/* Send records to the socket FD (a SEQPACKET pair's end), or to standard error again with
+ * -1; SHARED counts what is lost and may be NULL. */
+void log_set_sink(int fd, struct log_shared *shared);
+
+/* The socket that log_set_sink() was given, or -1. */
+int log_sink(void);
+
+/* Is LEVEL said?  To spare the work of a costly argument. */
+bool log_enabled(int level);
+
+/* "2026-11-22 23:10:05.123 echod[PID] LEVEL: TEXT\n" of R into BUF.  Returns its length. */
+size_t log_line(const struct log_record *r, char *buf, size_t size);
+
+/* The word of a level ("warning"), and the level of a word (-EINVAL if it is none). */
+const char *log_level_name(int level);
+int log_level_find(const char *name);
+
+void log_write(int level, uint64_t key, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Formats are printf(3)'s, %m for errno; errno is kept. */
+#define log_err(...) log_write(LOG_ERR, 0, __VA_ARGS__)
+#define log_warn(...) log_write(LOG_WARNING, 0, __VA_ARGS__)
+#define log_notice(...) log_write(LOG_NOTICE, 0, __VA_ARGS__)
+#define log_info(...) log_write(LOG_INFO, 0, __VA_ARGS__)
+#define log_debug(...) log_write(LOG_DEBUG, 0, __VA_ARGS__)
+
+/* A complaint that may come again and again: the logger writes the first few, and then,
+ * once in a while, how often it was repeated.  All of one place in the code count as the
+ * same. */
+#define log_repeated(level, ...) log_write(level, log_key(__func__, __LINE__), __VA_ARGS__)
+
+/* The key of a place in the code; never 0. */
+static inline uint64_t log_key(const char *function, int line)
+{
+	uint64_t h = 14695981039346656037u ^ (uint64_t)line; /* FNV-1a */
+
+	while (*function)
+		h = (h ^ (unsigned char)*function++) * 1099511628211u;
+	return h | 1;
+}
+
+#endif

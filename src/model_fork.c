@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/* A process per client: accept, fork; the child echoes and exits; the parent closes the
+ * client's socket, and reaps its children as they end, so that no zombie stays.
+ *
+ * When no child can be made, the client in hand is kept and the others stay in the backlog
+ * until one can. */
+#include "models.h"
+
+#include "acceptor.h"
+#include "conf.h"
+#include "executor.h"
+#include "log.h"
+#include "slots.h"
+#include "stats.h"
+#include "worker.h"
+
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { RETRY = 100 /* ms between attempts to fork */ };
+
+/* The one process that accepts. */
+struct parent {
+	struct executor ex;
+	struct acceptor acceptor;
+	int sigchld;       /* signalfd(2) */
+	unsigned children; /* that have not been reaped */
+};
+
+/* Reap whoever has ended.  A slot that a child still had was lost with it: free it before
+ * the pid can be anybody else's. */
+static void reap(struct parent *p)
+{
+	struct slots *slots = p->ex.worker->slots;
+	struct signalfd_siginfo note;
+	siginfo_t who = {.si_pid = 0};
+
+	while (read(p->sigchld, &note, sizeof(note)) > 0)
+		;
+	while (waitid(P_ALL, 0, &who, WEXITED | WNOHANG | WNOWAIT) == 0 && who.si_pid > 0) {
+		unsigned lost = slots_free_owner(slots, who.si_pid);
+
+		if (lost > 0)
+			stats_add(p->ex.stats, C_CLOSED_KILLED, lost);
+		waitpid(who.si_pid, NULL, 0);
+		p->children--;
+		who.si_pid = 0;
+	}
+}
+
+static _Noreturn void child(struct parent *p, const struct client *client, pid_t parent)
+{
+	struct worker *w = p->ex.worker;
+	int keep[] = {client->fd, w->leash, w->slots->bell, log_sink()};
+	struct executor ex;
+
+	process_keep_only(keep, sizeof(keep) / sizeof(keep[0]));
+	slots_give(w->slots, client->slot, parent, getpid());
+	setproctitle("%s fork client", w->conf->name);
+	executor_init(&ex, w, 1);
+	w->conf->engine->echo(&ex, client);
+	_exit(EXIT_SUCCESS);
+}
+
+/* fork(2), again and again until there is a child or we are to leave. */
+static pid_t fork_patiently(struct parent *p)
+{
+	pid_t pid;
+
+	while ((pid = fork()) < 0 && !p->ex.leaving) {
+		stats_add(p->ex.stats, C_SPAWN_FAILED, 1);
+		log_repeated(LOG_WARNING, "service=%s cannot fork, clients wait: %m",
+			     p->ex.worker->conf->name);
+		executor_wait(&p->ex, p->sigchld, POLLIN, p->ex.now + RETRY);
+		reap(p);
+	}
+	return pid;
+}
+
+static void hand_over(struct parent *p, const struct client *client)
+{
+	pid_t me = getpid(), pid = fork_patiently(p);
+
+	if (pid == 0)
+		child(p, client, me);
+	if (pid > 0) {
+		p->children++;
+		slots_give(p->ex.worker->slots, client->slot, me, pid);
+	}
+	close(client->fd);
+	acceptor_left(&p->acceptor);
+}
+
+static void serve(struct parent *p)
+{
+	struct client client;
+	enum accepted what;
+
+	executor_up(&p->ex);
+	while ((what = acceptor_wait(&p->acceptor, &client)) != ACCEPT_STOP) {
+		if (what == ACCEPT_CLIENT)
+			hand_over(p, &client);
+		else
+			reap(p);
+	}
+	while (p->children > 0 && !p->ex.leaving) {
+		executor_wait(&p->ex, p->sigchld, POLLIN, UINT64_MAX);
+		reap(p);
+	}
+}
+
+static int fork_run(struct worker *w)
+{
+	struct parent p = {.children = 0};
+	sigset_t chld;
+	int r;
+
+	executor_init(&p.ex, w, 0);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	p.sigchld = signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (p.sigchld < 0)
+		return -errno;
+	r = acceptor_init(&p.acceptor, &p.ex);
+	if (r == 0)
+		r = acceptor_watch(&p.acceptor, p.sigchld);
+	if (r == 0)
+		serve(&p);
+	return r;
+}
+
+const struct model model_fork = {
+	.name = "fork",
+	.text = "a process for each client",
+	.per_client = true,
+	.own_descriptors = true,
+	.run = fork_run,
+};

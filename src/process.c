@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: ISC */
+/* Limits by setrlimit(2), privileges by setresuid(2) and capset(2). */
+#include "process.h"
+
+#include "conf.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What a worker needs beside its connections: listeners, log, leash, epoll and the like. */
+enum { RESERVE = 24 };
+
+/* Each limit of the configuration: a row. */
+static const struct limit {
+	const char *key;
+	int resource;
+	size_t offset; /* of an int64_t in struct process_conf */
+} limits[] = {
+	{"process.open_files", RLIMIT_NOFILE, offsetof(struct process_conf, open_files)},
+	{"process.processes", RLIMIT_NPROC, offsetof(struct process_conf, processes)},
+	{"process.memory", RLIMIT_DATA, offsetof(struct process_conf, memory)},
+	{"process.core", RLIMIT_CORE, offsetof(struct process_conf, core)},
+	{"process.locked_memory", RLIMIT_MEMLOCK, offsetof(struct process_conf, locked_memory)},
+};
+
+int process_identity(const struct process_conf *conf, struct identity *out, const char **who)
+{
+	*out = (struct identity){.uid = (uid_t)-1, .gid = (gid_t)-1};
+	if (conf->user[0]) {
+		const struct passwd *pw = getpwnam(conf->user);
+
+		*who = conf->user;
+		if (!pw)
+			return -ENOENT;
+		out->uid = pw->pw_uid;
+		out->gid = pw->pw_gid;
+	}
+	if (conf->group[0]) {
+		const struct group *gr = getgrnam(conf->group);
+
+		*who = conf->group;
+		if (!gr)
+			return -ENOENT;
+		out->gid = gr->gr_gid;
+	}
+	return 0;
+}
+
+uint64_t process_open_files(const struct process_conf *conf)
+{
+	struct rlimit now;
+
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0)
+		return 0;
+	if (conf->open_files == 0)
+		return now.rlim_cur;
+	return (rlim_t)conf->open_files < now.rlim_max ? (rlim_t)conf->open_files : now.rlim_max;
+}
+
+/* Connections within FILES descriptors. */
+static uint64_t room_in(uint64_t files)
+{
+	return files > 2 * RESERVE ? files - RESERVE : files / 2 + 1;
+}
+
+unsigned process_capacity(void)
+{
+	struct rlimit now;
+
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0 || room_in(now.rlim_cur) > UINT32_MAX)
+		return UINT32_MAX;
+	return (unsigned)room_in(now.rlim_cur);
+}
+
+/* A process per client needs no descriptors in common; every other process holds the
+ * connections of all its executors. */
+unsigned process_connections(const struct process_conf *conf, const struct service_conf *service)
+{
+	uint64_t room = room_in(process_open_files(conf));
+
+	if (service->model->own_descriptors)
+		return service->max_clients;
+	if (service->model->many_processes)
+		room *= service->workers;
+	return room < service->max_clients ? (unsigned)room : service->max_clients;
+}
+
+static void set_limit(const struct limit *limit, int64_t value)
+{
+	struct rlimit r;
+
+	if (getrlimit((__rlimit_resource_t)limit->resource, &r) < 0)
+		return;
+	r.rlim_cur = (rlim_t)value < r.rlim_max ? (rlim_t)value : r.rlim_max;
+	if (setrlimit((__rlimit_resource_t)limit->resource, &r) < 0)
+		log_warn("%s=%lld: %m", limit->key, (long long)value);
+	else if (r.rlim_cur != (rlim_t)value)
+		log_debug("%s=%lld: the hard limit is %llu", limit->key, (long long)value,
+			  (unsigned long long)r.rlim_max);
+}
+
+void process_limit(const struct process_conf *conf)
+{
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		int64_t value = *(const int64_t *)((const char *)conf + limits[i].offset);
+
+		if (value > 0)
+			set_limit(&limits[i], value);
+	}
+	if (conf->nice != 0 && setpriority(PRIO_PROCESS, 0, conf->nice) < 0)
+		log_warn("process.nice=%d: %m", conf->nice);
+}
+
+/* No capability in any set.  capset(2) has no wrapper in libc. */
+static int drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{.effective = 0}};
+
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+		return -errno;
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+static int change_user(const struct identity *id)
+{
+	if (id->gid != (gid_t)-1 &&
+	    (setgroups(1, &id->gid) < 0 || setresgid(id->gid, id->gid, id->gid) < 0))
+		return -errno;
+	if (id->uid == (uid_t)-1)
+		return 0;
+	if (setresuid(id->uid, id->uid, id->uid) < 0)
+		return -errno;
+	/* The way back must be closed: setuid(2) tells tales of kernels where it was not. */
+	return id->uid != 0 && setuid(0) == 0 ? -EPERM : 0;
+}
+
+int process_drop_privileges(const struct identity *identity)
+{
+	int r = change_user(identity);
+
+	if (r == 0)
+		r = drop_capabilities();
+	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+void process_keep_only(int *keep, size_t n)
+{
+	int last = STDERR_FILENO;
+
+	qsort(keep, n, sizeof(keep[0]), by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i] > last + 1)
+			close_range((unsigned)last + 1, (unsigned)keep[i] - 1, 0);
+		if (keep[i] > last)
+			last = keep[i];
+	}
+	close_range((unsigned)last + 1, ~0u, 0);
+}
+
+void process_ignore_signals(void)
+{
+	static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void process_open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/* process.h - what a process of the daemon may use and may do: limits and privileges. */
+#ifndef ECHOD_PROCESS_H
+#define ECHOD_PROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct process_conf;
+struct service_conf;
+
+/* Who the workers are to be. */
+struct identity {
+	uid_t uid; /* (uid_t)-1: stay who we are */
+	gid_t gid; /* (gid_t)-1: likewise */
+};
+
+/* Look up process.user and process.group.  Returns 0, or -ENOENT with *WHO the name that
+ * nobody has. */
+int process_identity(const struct process_conf *conf, struct identity *out, const char **who);
+
+/* Descriptors that a worker of ours can have: open_files, as far as the hard limit lets. */
+uint64_t process_open_files(const struct process_conf *conf);
+
+/* The connections that SERVICE can have within those: at most its max_clients. */
+unsigned process_connections(const struct process_conf *conf, const struct service_conf *service);
+
+/* The connections that this very process has descriptors for. */
+unsigned process_capacity(void);
+
+/* Set the limits of this process, and what they leave for its children.  What the system
+ * refuses is logged. */
+void process_limit(const struct process_conf *conf);
+
+/* Become IDENTITY and give up every capability for good.  Returns 0 or -errno: then this
+ * process must not serve. */
+int process_drop_privileges(const struct identity *identity);
+
+/* Close every descriptor but the standard ones and the N in KEEP, which it sorts. */
+void process_keep_only(int *keep, size_t n);
+
+/* Signals that reach a whole process group or control group (a terminal's Ctrl-C, systemd's
+ * stop) are the supervisor's to answer: ignore them here, and let all others through. */
+void process_ignore_signals(void);
+
+/* Make sure that descriptors 0, 1 and 2 are open, so that no socket gets such a number. */
+void process_open_standard(void);
+
+#endif

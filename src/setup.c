@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: ISC */
+/* Start and reload are the same: a reload only finds most of it there already.
+ *
+ * What can fail comes first and touches nothing that is in use: sockets are opened, options
+ * are tried, memory is mapped.  Then comes the swap, which cannot fail.  A listener that
+ * both configurations name stays the very same socket, so no client is refused; a service
+ * whose configuration is the same to the letter keeps its workers. */
+#include "setup.h"
+
+#include "conf.h"
+#include "listener.h"
+#include "log.h"
+#include "supervisor.h"
+#include "timer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is to be done for one service. */
+struct part {
+	const struct service_conf *service;
+	struct listener **listeners; /* in order of its addresses */
+	size_t n_listeners;
+	struct crew *kept; /* its crew, if nothing has changed */
+	struct crew *made; /* else a new one */
+};
+
+/* One transition. */
+struct setup {
+	struct supervisor *s;
+	struct conf *conf;
+	struct part *parts;         /* conf->n_services */
+	struct listener *opened;    /* new ones, not yet the supervisor's */
+	bool same_globals;
+};
+
+static struct listener *find(struct listener *list, enum protocol protocol,
+			     const struct address *address)
+{
+	for (struct listener *l = list; l; l = l->next)
+		if (l->protocol == protocol && address_equal(&l->asked, address))
+			return l;
+	return NULL;
+}
+
+static int add(struct part *part, struct listener *l)
+{
+	size_t size = (part->n_listeners + 1) * sizeof(struct listener *);
+	struct listener **grown = realloc(part->listeners, size);
+
+	if (!grown)
+		return -ENOMEM;
+	part->listeners = grown;
+	grown[part->n_listeners++] = l;
+	l->wanted = true;
+	return 0;
+}
+
+/* Without IPv6 on this host "*:7" is IPv4's alone: worth a warning, no more. */
+static bool may_be_missing(const struct address *a, size_t n_addresses, int error)
+{
+	return n_addresses == 2 && a->sa.sa_family == AF_INET6 &&
+	       (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
+}
+
+/* A listener for one address: the one there is, or a new one. */
+static int want(struct setup *t, struct part *part, const struct address *a, size_t n_addresses)
+{
+	struct listener *l = find(t->s->listeners, part->service->protocol, a);
+	struct listener_error error = {.what = NULL};
+	char text[ADDRESS_TEXT_MAX];
+	int r = 0;
+
+	if (l) {
+		r = listener_try_options(l, part->service, &error);
+	} else {
+		l = listener_open(part->service, a, &error);
+		if (l) {
+			l->next = t->opened;
+			t->opened = l;
+		}
+	}
+	if (l && r == 0)
+		return add(part, l);
+	errno = error.error;
+	if (may_be_missing(a, n_addresses, error.error)) {
+		log_warn("service=%s does not listen on %s: %m", part->service->name,
+			 address_format(a, text));
+		return 0;
+	}
+	log_err("service=%s cannot listen on %s: %s: %m", part->service->name,
+		address_format(a, text), error.what);
+	return -error.error;
+}
+
+static int open_listeners(struct setup *t, struct part *part)
+{
+	const struct service_conf *service = part->service;
+	struct address a[2];
+	const char *why;
+	int r = 0;
+
+	for (size_t i = 0; i < service->n_listen && r == 0; i++) {
+		int n = protocols[service->protocol].local
+				? address_parse_unix(service->listen[i], a, &why)
+				: address_parse_ip(service->listen[i], a, &why);
+
+		for (int j = 0; j < n && r == 0; j++)
+			r = want(t, part, &a[j], (size_t)n);
+	}
+	return r;
+}
+
+static char *dump(const struct service_conf *service)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	conf_dump_service(service, f);
+	fclose(f);
+	return text;
+}
+
+/* The same configuration to the letter?  In doubt, no. */
+static bool same_service(const struct service_conf *a, const struct service_conf *b)
+{
+	char *one = dump(a), *two = dump(b);
+	bool same = one && two && strcmp(one, two) == 0;
+
+	free(one);
+	free(two);
+	return same;
+}
+
+/* What is not of a service but reaches its workers. */
+static bool same_globals(const struct conf *a, const struct conf *b)
+{
+	const struct process_conf *p = &a->process, *q = &b->process;
+
+	return a->log.level == b->log.level && a->log.connections == b->log.connections &&
+	       p->open_files == q->open_files && p->processes == q->processes &&
+	       p->memory == q->memory && p->core == q->core &&
+	       p->locked_memory == q->locked_memory && p->thread_stack == q->thread_stack &&
+	       p->nice == q->nice && strcmp(p->user, q->user) == 0 &&
+	       strcmp(p->group, q->group) == 0;
+}
+
+static struct crew *current_crew(const struct supervisor *s, const char *name)
+{
+	for (struct crew *c = s->crews; c; c = c->next)
+		if (!c->draining && strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static int make_crew(struct setup *t, struct part *part)
+{
+	struct endpoint *endpoints;
+	struct crew *old = current_crew(t->s, part->service->name);
+
+	if (old && t->same_globals && same_service(old->service, part->service)) {
+		part->kept = old;
+		return 0;
+	}
+	endpoints = calloc(part->n_listeners, sizeof(*endpoints));
+	if (!endpoints)
+		return -ENOMEM;
+	for (size_t i = 0; i < part->n_listeners; i++)
+		endpoints[i] = part->listeners[i]->endpoint;
+	part->made = crew_new(t->conf, part->service, endpoints, part->n_listeners, &t->s->env);
+	free(endpoints);
+	if (part->made)
+		return 0;
+	log_err("service=%s cannot be set up: %m", part->service->name);
+	return -errno;
+}
+
+static void log_service(const struct part *part)
+{
+	const struct service_conf *c = part->service;
+	unsigned max_clients = part->made->max_clients;
+
+	log_info("service=%s model=%s engine=%s workers=%u max_clients=%u backlog=%u buffer=%u "
+		 "idle_timeout=%g lifetime=%g write_timeout=%g",
+		 c->name, c->model->name, c->engine->name, c->workers, max_clients, c->backlog,
+		 c->buffer, c->idle_timeout / 1e3, c->lifetime / 1e3, c->write_timeout / 1e3);
+	if (max_clients < c->max_clients && part->made->slots)
+		log_notice("service=%s max_clients=%u is lowered to %u: process.open_files allows "
+			   "no more", c->name, c->max_clients, max_clients);
+}
+
+/* Options on sockets that stay; and say what is listened on that was not before. */
+static void settle_listeners(const struct part *part)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	for (size_t i = 0; i < part->n_listeners; i++) {
+		struct listener *l = part->listeners[i];
+		struct listener_error error;
+
+		if (!l->service) {
+			log_info("service=%s listening on %s", part->service->name,
+				 address_format(&l->endpoint.address, text));
+			listener_log_options(l, part->service);
+		} else if (!part->kept &&
+			   listener_set_options(l, l->service, part->service, &error) < 0) {
+			errno = error.error;
+			log_err("service=%s %s: %s: %m", part->service->name,
+				address_format(&l->endpoint.address, text), error.what);
+		}
+		l->service = part->service;
+	}
+}
+
+/* Those of the list that nobody wants any more are closed; the rest are S's. */
+static void keep_wanted(struct supervisor *s, struct listener *opened)
+{
+	struct listener **at = &s->listeners;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = opened;
+	for (at = &s->listeners; *at;) {
+		struct listener *l = *at;
+
+		if (l->wanted) {
+			l->wanted = false;
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		listener_close(l);
+	}
+}
+
+static void set_own_ports(struct supervisor *s)
+{
+	memset(s->own_ports, 0, sizeof(*s->own_ports));
+	for (struct listener *l = s->listeners; l; l = l->next)
+		if (l->protocol == PROTO_UDP)
+			ports_add(s->own_ports, address_port(&l->endpoint.address));
+}
+
+/* Kept crews go on under the new configuration, all others drain, new ones start. */
+static void change_crews(struct setup *t, uint64_t now)
+{
+	for (struct crew *c = t->s->crews; c; c = c->next) {
+		bool kept = false;
+
+		for (size_t i = 0; i < t->conf->n_services; i++) {
+			if (t->parts[i].kept != c)
+				continue;
+			kept = true;
+			c->conf = t->conf;
+			c->service = t->parts[i].service;
+		}
+		if (!kept)
+			crew_drain(c, now, t->conf->shutdown_timeout);
+	}
+	for (size_t i = 0; i < t->conf->n_services; i++) {
+		struct crew *made = t->parts[i].made;
+
+		if (!made)
+			continue;
+		made->next = t->s->crews;
+		t->s->crews = made;
+		log_service(&t->parts[i]);
+	}
+}
+
+static void swap(struct setup *t)
+{
+	struct supervisor *s = t->s;
+	uint64_t now = timer_now();
+
+	log_set_level(t->conf->log.level);
+	for (size_t i = 0; i < t->conf->n_services; i++)
+		settle_listeners(&t->parts[i]);
+	keep_wanted(s, t->opened);
+	set_own_ports(s);
+	change_crews(t, now);
+	conf_free(s->conf);
+	s->conf = t->conf;
+	/* The new start before the old have noticed that they are to stop. */
+	for (struct crew *c = s->crews; c; c = c->next)
+		crew_start(c, now);
+}
+
+static void undo(struct setup *t)
+{
+	for (struct listener *l = t->s->listeners; l; l = l->next)
+		l->wanted = false;
+	while (t->opened) {
+		struct listener *l = t->opened;
+
+		t->opened = l->next;
+		listener_close(l);
+	}
+	for (size_t i = 0; i < t->conf->n_services; i++)
+		if (t->parts[i].made)
+			crew_free(t->parts[i].made);
+}
+
+int setup_apply(struct supervisor *s, struct conf *conf)
+{
+	struct setup t = {
+		.s = s,
+		.conf = conf,
+		.same_globals = s->conf && same_globals(s->conf, conf),
+	};
+	int r = 0;
+
+	t.parts = calloc(conf->n_services, sizeof(*t.parts));
+	if (!t.parts)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
+		t.parts[i].service = &conf->services[i];
+		r = open_listeners(&t, &t.parts[i]);
+		if (r == 0)
+			r = make_crew(&t, &t.parts[i]);
+	}
+	if (r == 0)
+		swap(&t);
+	else
+		undo(&t);
+	for (size_t i = 0; i < conf->n_services; i++)
+		free(t.parts[i].listeners);
+	free(t.parts);
+	return r;
+}

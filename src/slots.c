@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+/* The slot table.  The owner array alone decides: 0 to PID by compare-and-swap is a claim,
+ * so a process that dies at any instant leaves either a free slot or one with its name on.
+ * Looking for a free slot begins where the last was found or freed: next door, mostly. */
+#include "slots.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where the slots themselves begin behind N owners. */
+static size_t slots_offset(uint32_t n)
+{
+	size_t end = offsetof(struct slots, owner) + n * sizeof(pid_t);
+
+	return (end + 63) & ~(size_t)63;
+}
+
+size_t slots_size(uint32_t n)
+{
+	return slots_offset(n) + n * sizeof(struct slot);
+}
+
+struct slots *slots_init(void *at, uint32_t n, int bell)
+{
+	struct slots *s = at;
+
+	s->n = n;
+	s->bell = bell;
+	s->slot = (struct slot *)((char *)at + slots_offset(n));
+	return s;
+}
+
+int64_t slots_claim(struct slots *s, pid_t owner, uint32_t *hint)
+{
+	uint32_t i = *hint < s->n ? *hint : 0;
+
+	for (uint32_t looked = 0; looked < s->n; looked++) {
+		pid_t nobody = 0;
+
+		if (atomic_load_explicit(&s->owner[i], memory_order_relaxed) == 0 &&
+		    atomic_compare_exchange_strong(&s->owner[i], &nobody, owner)) {
+			*hint = i + 1;
+			return i;
+		}
+		if (++i == s->n)
+			i = 0;
+	}
+	return -ENOSPC;
+}
+
+int64_t slots_claim_or_wait(struct slots *s, pid_t owner, uint32_t *hint)
+{
+	int64_t i = slots_claim(s, owner, hint);
+
+	if (i >= 0)
+		return i;
+	/* Say that we wait, then look again: a slot freed in between rang for nobody. */
+	atomic_store(&s->waiting, 1);
+	return slots_claim(s, owner, hint);
+}
+
+void slots_give(struct slots *s, uint32_t i, pid_t from, pid_t to)
+{
+	atomic_compare_exchange_strong(&s->owner[i], &from, to);
+}
+
+void slots_ring(const struct slots *s)
+{
+	uint64_t one = 1;
+
+	if (write(s->bell, &one, sizeof(one)) < 0)
+		return; /* EAGAIN: it rings already */
+}
+
+static void ring_if_awaited(struct slots *s)
+{
+	if (atomic_load(&s->waiting) && atomic_exchange(&s->waiting, 0))
+		slots_ring(s);
+}
+
+void slots_release(struct slots *s, uint32_t i)
+{
+	atomic_store(&s->owner[i], 0);
+	ring_if_awaited(s);
+}
+
+unsigned slots_free_owner(struct slots *s, pid_t owner)
+{
+	unsigned freed = 0;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		pid_t him = owner;
+
+		if (atomic_load_explicit(&s->owner[i], memory_order_relaxed) == owner &&
+		    atomic_compare_exchange_strong(&s->owner[i], &him, 0))
+			freed++;
+	}
+	if (freed > 0)
+		ring_if_awaited(s);
+	return freed;
+}
+
+unsigned slots_used(const struct slots *s)
+{
+	unsigned used = 0;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		used += atomic_load_explicit(&s->owner[i], memory_order_relaxed) != 0;
+	return used;
+}
+
+void slot_open(struct slot *slot, const struct address *peer, uint64_t now)
+{
+	slot->since = now;
+	slot->bytes_in = slot->bytes_out = 0;
+	slot->family = peer->len ? peer->sa.sa_family : AF_UNSPEC;
+	if (slot->family == AF_INET) {
+		memcpy(slot->host, &peer->in.sin_addr, 4);
+		slot->port = ntohs(peer->in.sin_port);
+	} else if (slot->family == AF_INET6) {
+		memcpy(slot->host, &peer->in6.sin6_addr, 16);
+		slot->port = ntohs(peer->in6.sin6_port);
+		slot->scope = peer->in6.sin6_scope_id;
+	}
+}
+
+void slot_peer(const struct slot *slot, struct address *peer)
+{
+	*peer = (struct address){.len = sizeof(sa_family_t)};
+	peer->sa.sa_family = slot->family;
+	if (slot->family == AF_INET) {
+		peer->len = sizeof(peer->in);
+		memcpy(&peer->in.sin_addr, slot->host, 4);
+		peer->in.sin_port = htons(slot->port);
+	} else if (slot->family == AF_INET6) {
+		peer->len = sizeof(peer->in6);
+		memcpy(&peer->in6.sin6_addr, slot->host, 16);
+		peer->in6.sin6_port = htons(slot->port);
+		peer->in6.sin6_scope_id = slot->scope;
+	}
+}

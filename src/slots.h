@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/* slots.h - who is connected: a table of max_clients slots in memory that the processes of
+ * a service share.  Having a slot is having the right to a connection, so the table is the
+ * connection limit of every model; a slot names the process that owns it, so what a dead
+ * process held is found and freed by looking, never by counting events. */
+#ifndef ECHOD_SLOTS_H
+#define ECHOD_SLOTS_H
+
+#include "address.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* One connection, as others may look at it. */
+struct slot {
+	uint8_t host[16];           /* peer: IPv4 in the first four bytes */
+	uint32_t scope;             /* IPv6 scope */
+	uint16_t port, family;      /* host byte order; AF_* */
+	uint64_t since;             /* timer_now() of its accept */
+	_Atomic uint64_t bytes_in;  /* written by its executor alone */
+	_Atomic uint64_t bytes_out;
+};
+
+struct slots {
+	uint32_t n;               /* how many */
+	int bell;                 /* eventfd to ring when a slot is freed and one waits */
+	_Atomic uint32_t waiting; /* an executor found no slot free */
+	struct slot *slot;        /* [n], shared */
+	_Atomic pid_t owner[];    /* [n]; 0 = free */
+};
+
+/* Bytes of shared memory for N slots. */
+size_t slots_size(uint32_t n);
+
+/* Make a table of N slots in the zeroed shared memory AT, with the eventfd BELL. */
+struct slots *slots_init(void *at, uint32_t n, int bell);
+
+/* Take a free slot for process OWNER, looking from *HINT on; sets *HINT to look there
+ * next time.  Returns its index, or -ENOSPC when all are taken. */
+int64_t slots_claim(struct slots *s, pid_t owner, uint32_t *hint);
+
+/* The same, but when there is none, the bell will ring when one is freed. */
+int64_t slots_claim_or_wait(struct slots *s, pid_t owner, uint32_t *hint);
+
+/* Give slot I from process FROM to process TO; nothing happens if it is not FROM's. */
+void slots_give(struct slots *s, uint32_t i, pid_t from, pid_t to);
+
+/* Free slot I. */
+void slots_release(struct slots *s, uint32_t i);
+
+/* Free what the ended process OWNER held.  Returns how many slots. */
+unsigned slots_free_owner(struct slots *s, pid_t owner);
+
+/* Slots taken now. */
+unsigned slots_used(const struct slots *s);
+
+/* Ring the bell: everybody who serves these slots looks at the listeners again. */
+void slots_ring(const struct slots *s);
+
+/* Write PEER and the time into a slot; and read the peer back. */
+void slot_open(struct slot *slot, const struct address *peer, uint64_t now);
+void slot_peer(const struct slot *slot, struct address *peer);
+
+#endif

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: ISC */
+/* The supervisor's loop, by sd-event(3): signals, children, who is up, and time.  After
+ * every event it looks once over its crews: starts what is due, cuts off what is overdue,
+ * forgets what is gone. */
+#include "supervisor.h"
+
+#include "conf.h"
+#include "listener.h"
+#include "log.h"
+#include "logger.h"
+#include "setup.h"
+#include "timer.h"
+
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+enum {
+	CHECK = 1000, /* ms between the regular looks at the workers' beats */
+	DRAINING_MOST = 8, /* old crews that may still drain when a reload begins */
+	LAG = 5 /* ms: timer_now() is as exact as a tick, the alarm more so */
+};
+
+/* Counters of a service's crews that are gone. */
+struct totals {
+	struct totals *next;
+	char *name;
+	uint64_t sum[N_COUNTERS];
+};
+
+/* The supervisor and its loop. */
+struct run {
+	struct supervisor s;
+	struct logger logger;
+	sd_event *event;
+	sd_event_source *alarm; /* the next deadline of any crew */
+	int hello[2];
+	bool ready;             /* has been said, for the configuration in force */
+	bool reload_wanted;     /* while too many old crews drain */
+	uint64_t check_at;      /* ms */
+};
+
+/* Add the counters of a crew that is about to be forgotten to its service's totals. */
+static void retire(struct supervisor *s, const struct crew *c)
+{
+	struct totals *t = s->totals;
+
+	while (t && strcmp(t->name, c->name) != 0)
+		t = t->next;
+	if (!t) {
+		t = calloc(1, sizeof(*t));
+		if (!t || !(t->name = strdup(c->name))) {
+			free(t);
+			return;
+		}
+		t->next = s->totals;
+		s->totals = t;
+	}
+	crew_sum(c, t->sum);
+}
+
+static void log_counters(const struct supervisor *s)
+{
+	char text[1536];
+
+	for (size_t i = 0; i < s->conf->n_services; i++) {
+		const char *name = s->conf->services[i].name;
+		uint64_t sum[N_COUNTERS] = {0};
+
+		for (const struct totals *t = s->totals; t; t = t->next)
+			for (int k = 0; k < N_COUNTERS && strcmp(t->name, name) == 0; k++)
+				sum[k] += t->sum[k];
+		for (const struct crew *c = s->crews; c; c = c->next)
+			if (strcmp(c->name, name) == 0)
+				crew_sum(c, sum);
+		log_notice("counters service=%s %s", name, stats_format(sum, text, sizeof(text)));
+	}
+}
+
+static unsigned draining_crews(const struct supervisor *s)
+{
+	unsigned n = 0;
+
+	for (const struct crew *c = s->crews; c; c = c->next)
+		n += c->draining;
+	return n;
+}
+
+/* Read the configuration anew and put it in force, or say why not. */
+static void reload(struct run *run)
+{
+	struct problems problems = {.n = 0};
+	struct conf *conf = conf_load(run->s.source, &problems);
+
+	for (size_t i = 0; i < problems.n; i++)
+		log_err("%s", problems.line[i]);
+	problems_clear(&problems);
+	if (!conf || setup_apply(&run->s, conf) < 0) {
+		log_err("reload failed: the old configuration stays");
+		conf_free(conf);
+		return;
+	}
+	log_notice("reloaded: %s", conf->file ? conf->file : "the command line");
+	run->ready = false;
+}
+
+static void stop(struct run *run, uint64_t now)
+{
+	if (run->s.stopping) {
+		log_notice("stopping at once");
+		for (struct crew *c = run->s.crews; c; c = c->next)
+			crew_cut(c, now);
+		return;
+	}
+	log_notice("stopping");
+	run->s.stopping = true;
+	run->reload_wanted = false;
+	while (run->s.listeners) {
+		struct listener *l = run->s.listeners;
+
+		run->s.listeners = l->next;
+		listener_close(l);
+	}
+	for (struct crew *c = run->s.crews; c; c = c->next)
+		crew_drain(c, now, run->s.conf->shutdown_timeout);
+}
+
+static void ended(struct run *run, const siginfo_t *who, uint64_t now)
+{
+	int status = who->si_code == CLD_EXITED ? who->si_status << 8 : who->si_status & 0x7f;
+
+	for (struct crew *c = run->s.crews; c; c = c->next)
+		crew_ended(c, who->si_pid, status, now);
+	logger_ended(&run->logger, who->si_pid);
+	waitpid(who->si_pid, NULL, 0);
+}
+
+/* Look before reaping: while a process is a zombie its pid is nobody else's, and what it
+ * held can be freed by that name. */
+static void look_after_children(struct run *run, uint64_t now)
+{
+	siginfo_t who = {.si_pid = 0};
+
+	while (waitid(P_ALL, 0, &who, WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT) == 0 &&
+	       who.si_pid > 0) {
+		if (who.si_code == CLD_STOPPED || who.si_code == CLD_CONTINUED) {
+			for (struct crew *c = run->s.crews; c; c = c->next)
+				crew_stopped(c, who.si_pid, who.si_code == CLD_STOPPED, now);
+			waitid(P_PID, (id_t)who.si_pid, &who, WSTOPPED | WCONTINUED | WNOHANG);
+		} else {
+			ended(run, &who, now);
+		}
+		who.si_pid = 0;
+	}
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *arg)
+{
+	struct run *run = arg;
+
+	(void)source;
+	switch ((int)si->ssi_signo) {
+	case SIGHUP:
+		run->reload_wanted = !run->s.stopping;
+		break;
+	case SIGUSR1:
+		log_counters(&run->s);
+		break;
+	case SIGCHLD:
+		look_after_children(run, timer_now());
+		break;
+	default:
+		stop(run, timer_now());
+	}
+	return 0;
+}
+
+static int on_hello(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct run *run = arg;
+	pid_t pid;
+
+	(void)source;
+	(void)events;
+	while (read(fd, &pid, sizeof(pid)) == sizeof(pid))
+		for (struct crew *c = run->s.crews; c; c = c->next)
+			crew_up(c, pid);
+	return 0;
+}
+
+static int on_alarm(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct run *run = arg;
+	uint64_t now = timer_now();
+
+	(void)source;
+	(void)usec;
+	if (now < run->check_at)
+		return 0;
+	run->check_at = now + CHECK;
+	for (struct crew *c = run->s.crews; c; c = c->next)
+		crew_check(c, now);
+	if (logger_restart(&run->logger) < 0)
+		run->check_at = now + CHECK; /* again at the next look; records wait */
+	return 0;
+}
+
+/* Say once that everybody serves. */
+static void tell_if_ready(struct run *run)
+{
+	size_t listeners = 0, workers = 0;
+
+	if (run->ready || run->s.stopping)
+		return;
+	for (const struct crew *c = run->s.crews; c; c = c->next) {
+		if (c->draining)
+			continue;
+		if (!crew_is_up(c))
+			return;
+		workers += c->n_members;
+	}
+	for (const struct listener *l = run->s.listeners; l; l = l->next)
+		listeners++;
+	run->ready = true;
+	log_notice("ready: %zu services, %zu listeners, %zu workers", run->s.conf->n_services,
+		   listeners, workers);
+}
+
+/* One look over all crews.  Returns when the next is due. */
+static uint64_t look_over(struct run *run, uint64_t now)
+{
+	uint64_t when = run->check_at;
+
+	for (struct crew **at = &run->s.crews; *at;) {
+		struct crew *c = *at;
+
+		crew_start(c, now);
+		crew_expire(c, now);
+		if (crew_is_gone(c)) {
+			*at = c->next;
+			retire(&run->s, c);
+			crew_free(c);
+			continue;
+		}
+		if (crew_deadline(c) < when)
+			when = crew_deadline(c);
+		at = &c->next;
+	}
+	return when;
+}
+
+/* Runs after every other event. */
+static int on_post(sd_event_source *source, void *arg)
+{
+	struct run *run = arg;
+	uint64_t when;
+
+	(void)source;
+	if (run->reload_wanted && draining_crews(&run->s) < DRAINING_MOST) {
+		run->reload_wanted = false;
+		reload(run);
+	}
+	when = look_over(run, timer_now());
+	tell_if_ready(run);
+	if (run->s.stopping && !run->s.crews)
+		return sd_event_exit(run->event, EX_OK);
+	sd_event_source_set_time(run->alarm, (when + LAG) * 1000);
+	return sd_event_source_set_enabled(run->alarm, SD_EVENT_ONESHOT);
+}
+
+static int watch_signals(struct run *run)
+{
+	static const int signals[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGCHLD};
+	sigset_t set;
+	int r = 0;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]) && r >= 0; i++)
+		r = sd_event_add_signal(run->event, NULL, signals[i], on_signal, run);
+	return r;
+}
+
+static int watch_all(struct run *run)
+{
+	int r = sd_event_new(&run->event);
+
+	if (r >= 0)
+		r = watch_signals(run);
+	if (r >= 0 && pipe2(run->hello, O_CLOEXEC | O_NONBLOCK) < 0)
+		r = -errno;
+	if (r >= 0)
+		r = sd_event_add_io(run->event, NULL, run->hello[0], EPOLLIN, on_hello, run);
+	if (r >= 0)
+		r = sd_event_add_time(run->event, &run->alarm, CLOCK_MONOTONIC, 0, 1000, on_alarm,
+				      run);
+	if (r >= 0)
+		r = sd_event_add_post(run->event, NULL, on_post, run);
+	return r;
+}
+
+/* What all crews will be given. */
+static int prepare(struct run *run, const struct conf *conf)
+{
+	struct supervisor *s = &run->s;
+	const char *who = "";
+	int r;
+
+	s->own_ports = mmap(NULL, sizeof(*s->own_ports), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (s->own_ports == MAP_FAILED)
+		return -errno;
+	s->env = (struct crew_env){.own_ports = s->own_ports, .hello = run->hello[1]};
+	r = process_identity(&conf->process, &s->env.identity, &who);
+	if (r < 0)
+		log_err("process.user, process.group: there is no '%s'", who);
+	return r;
+}
+
+static int exit_code(int r)
+{
+	return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_OSERR;
+}
+
+static void finish(struct run *run)
+{
+	struct totals *t;
+
+	while ((t = run->s.totals)) {
+		run->s.totals = t->next;
+		free(t->name);
+		free(t);
+	}
+	conf_free(run->s.conf);
+	sd_event_source_unref(run->alarm);
+	sd_event_unref(run->event);
+	logger_stop(&run->logger);
+}
+
+int supervisor_run(struct conf *conf, const struct conf_source *source)
+{
+	struct run run = {.s = {.source = source}};
+	int r;
+
+	setproctitle("supervisor");
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	log_set_level(conf->log.level);
+	r = watch_all(&run);
+	if (r >= 0)
+		r = logger_start(&run.logger);
+	if (r >= 0)
+		r = prepare(&run, conf);
+	if (r >= 0)
+		r = setup_apply(&run.s, conf);
+	if (r < 0) {
+		conf_free(conf);
+		log_err("cannot start: %s", strerror(-r));
+		finish(&run);
+		return exit_code(r);
+	}
+	run.check_at = timer_now() + CHECK;
+	r = sd_event_loop(run.event);
+	log_notice("stopped");
+	finish(&run);
+	return r < 0 ? EX_OSERR : r;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/* supervisor.h - the one process that has the configuration, the listeners and the workers,
+ * and never touches a client's byte. */
+#ifndef ECHOD_SUPERVISOR_H
+#define ECHOD_SUPERVISOR_H
+
+#include "crew.h"
+
+struct conf;
+struct conf_source;
+struct listener;
+struct totals;
+
+struct supervisor {
+	const struct conf_source *source; /* to read the configuration again */
+	struct conf *conf;                /* in force */
+	struct listener *listeners;       /* of conf */
+	struct crew *crews;               /* of conf, and older ones that drain */
+	struct totals *totals;            /* counters of crews that are gone */
+	struct ports *own_ports;          /* shared with the workers */
+	struct crew_env env;
+	bool stopping;
+};
+
+/* Serve CONF, which becomes the supervisor's, until told to stop.  Returns the exit code of
+ * the daemon (sysexits.h). */
+int supervisor_run(struct conf *conf, const struct conf_source *source);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/* From the fork to the model: what a worker puts off and how it ends.
+ *
+ * Signals do not steer a worker, the leash does: those that reach a whole process group or
+ * control group (a terminal's Ctrl-C, systemd's stop) are the supervisor's to answer. */
+#include "worker.h"
+
+#include "conf.h"
+#include "log.h"
+#include "process.h"
+#include "slots.h"
+
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+static void keep_own(const struct worker *w)
+{
+	int *keep = calloc(w->n_endpoints + 4, sizeof(*keep));
+	size_t n = 0;
+
+	if (!keep)
+		_exit(EX_OSERR);
+	for (size_t i = 0; i < w->n_endpoints; i++)
+		keep[n++] = w->endpoints[i].fd;
+	keep[n++] = w->leash;
+	keep[n++] = w->hello;
+	keep[n++] = log_sink();
+	if (w->slots)
+		keep[n++] = w->slots->bell;
+	process_keep_only(keep, n);
+	free(keep);
+}
+
+void worker_main(struct worker *w)
+{
+	int r;
+
+	setproctitle("%s %s worker %u", w->conf->name, w->conf->model->name, w->number);
+	keep_own(w);
+	process_ignore_signals();
+	process_limit(w->process);
+	w->capacity = process_capacity();
+	r = process_drop_privileges(&w->identity);
+	if (r == 0)
+		r = w->conf->model->run(w);
+	if (r < 0) {
+		errno = -r;
+		log_repeated(LOG_ERR, "service=%s worker %u cannot serve: %m", w->conf->name,
+			     w->number);
+	}
+	_exit(r < 0 ? EX_OSERR : EXIT_SUCCESS);
+}

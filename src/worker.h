@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/* worker.h - a worker process: what it is given, and its life from fork(2) to _exit(2).
+ * It holds the listeners of one service and nothing else of the daemon. */
+#ifndef ECHOD_WORKER_H
+#define ECHOD_WORKER_H
+
+#include "address.h"
+#include "process.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct log_shared;
+struct process_conf;
+struct service_conf;
+struct slots;
+struct stats;
+
+/* A socket that a worker accepts or receives on. */
+struct endpoint {
+	int fd;                 /* non-blocking */
+	struct address address; /* what it is bound to */
+};
+
+/* A set of ports: of UDP source ports, say. */
+struct ports {
+	_Atomic uint64_t bits[65536 / 64];
+};
+
+static inline bool ports_have(const struct ports *p, uint16_t port)
+{
+	return p->bits[port / 64] >> (port % 64) & 1;
+}
+
+static inline void ports_add(struct ports *p, uint16_t port)
+{
+	p->bits[port / 64] |= UINT64_C(1) << (port % 64);
+}
+
+/* All that a worker is given.  It is the supervisor's until the fork; then a private copy. */
+struct worker {
+	const struct service_conf *conf;
+	const struct process_conf *process;
+	struct identity identity; /* to become */
+	bool log_connections;
+	const struct endpoint *endpoints;
+	size_t n_endpoints;
+	struct slots *slots;           /* shared; streams only, else NULL */
+	struct stats *stats;           /* shared: a block for each of its executors */
+	const struct ports *own_ports; /* shared: UDP ports that this daemon serves */
+	int leash;                     /* read end of a pipe: a byte in it means drain, its hang-up
+					* that the supervisor is gone or wants us gone: leave now */
+	int hello;                     /* pipe to the supervisor: our pid, once we serve */
+	unsigned number;               /* of the worker within its service, from 1 */
+	unsigned capacity;             /* connections that its descriptors allow */
+	_Atomic unsigned up;           /* executors that serve */
+};
+
+/* Be the worker W: drop what is not its own, run the model, end the process. */
+_Noreturn void worker_main(struct worker *w);
+
+#endif
