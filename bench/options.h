@@ -18,7 +18,7 @@ static struct {
 	[PORT] = {"--port", 1, 65535, 0},        [CONNECTIONS] = {"--connections", 1, 100000, 64},
 	[SIZE] = {"--size", 1, CHUNK_MAX, 64},   [SECONDS] = {"--seconds", 0.01, 3600, 1},
 	[WARMUP] = {"--warmup", 0, 3600, 0.2},   [WINDOW] = {"--window", 1, 1 << 30, 256 * 1024},
-	[SOURCES] = {"--sources", 0, 60000, 64},
+	[SOURCES] = {"--sources", 0, 60000, 0},
 };
 
 static inline void usage(void)
