@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: ISC
+"""The process tree: who is there, what a death costs, and how fast it is made good."""
+
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+import procs
+from grid import DATAGRAM_PAIRS, STREAM_PAIRS, TCP4, UDP4, Cell, datagram_grid, stream_grid
+from harness import SLACK, SLOW, wait_for
+from talk import at_end, exchange, payload, ping, swarm
+
+
+def kill(*pids):
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def zombies(d):
+    return [p for p in procs.descendants(d.pid) if procs.state(p) == "Z"]
+
+
+@stream_grid("tcp4")
+def test_titles(echod, cell, tmp_path):
+    """ps(1) shows who is who."""
+    d = echod(cell.service(tmp_path))
+    ping(d.connect())
+    assert procs.title(d.pid) == "echod: supervisor"
+    titles = sorted(d.processes().values())
+    n = 3 if cell.model == "prefork" else 1
+    wanted = [f"echod: echo-tcp {cell.model} worker {i}" for i in range(1, n + 1)]
+    wanted.append("echod: logger")
+    if cell.model == "fork":
+        wanted.append("echod: echo-tcp fork client")
+    assert titles == sorted(wanted)
+
+
+@stream_grid("tcp4")
+def test_shape(echod, cell, tmp_path):
+    """Processes and threads are those of the model, and the supervisor has one thread."""
+    d = echod(cell.service(tmp_path))
+    clients = [d.connect() for _ in range(2 if cell.executors != 1 else 1)]
+    for s in clients:
+        ping(s)
+    assert procs.threads(d.pid) == 1
+    worker = d.workers()[0]
+    if cell.model == "fork":
+        assert len(procs.descendants(worker)) == 2
+    if cell.model == "prethread":
+        assert procs.threads(worker) >= 3
+    if cell.model == "thread":
+        assert procs.threads(worker) >= 3
+    if cell.model in ("iterative", "prefork", "fork"):
+        assert procs.threads(worker) == 1
+
+
+@stream_grid("tcp4", "unix", quick=("tcp4",))
+def test_worker_killed(echod, cell, tmp_path):
+    """kill -9 of a worker costs the connections of that one; it is replaced at once, and no
+    client is refused meanwhile."""
+    d = echod(cell.service(tmp_path))
+    for turn in range(5):
+        workers = d.workers()
+        victim = workers[turn % len(workers)]
+        kill(victim)
+        for i in range(10):  # the listener never goes away
+            s = d.connect()
+            ping(s, b"%d.%d" % (turn, i))
+            s.close()
+        wait_for("the new worker", lambda v=victim, n=len(workers):
+                 len(d.workers()) == n and v not in d.workers())
+        assert not zombies(d)
+    assert len(d.lines("died: signal 9")) == 5
+    assert d.count("workers_died") == 5
+
+
+@datagram_grid("udp4", "unix-dgram", quick=("udp4",))
+def test_datagram_worker_killed(echod, cell, tmp_path):
+    """The same for datagrams: the socket, and what waits in it, outlives the worker."""
+    d = echod(cell.service(tmp_path))
+    before = d.workers()
+    kill(*before)
+    s = d.services[0].transport.socket()
+    if s.family == socket.AF_UNIX:
+        s.bind(str(tmp_path / "client"))
+    s.settimeout(2.0 * SLACK * SLOW)
+    s.connect(d.services[0].address)
+    s.send(b"waits")
+    assert s.recv(100) == b"waits"
+    s.close()
+    wait_for("new workers", lambda: len(d.workers()) == len(before)
+             and not set(before) & set(d.workers()))
+
+
+def test_only_its_own_connections(echod, tmp_path):
+    """Of the connections of a prefork service only those of the killed worker are lost, and
+    they are counted."""
+    d = echod(TCP4.service(tmp_path, "prefork", "epoll", workers=3))
+    clients = [d.connect() for _ in range(30)]
+    for s in clients:
+        ping(s)
+    victim = max(d.workers(), key=lambda p: len(procs.descriptors(p)))
+    kill(victim)
+    d.wait_count("workers_died", 1)
+    wait_for("the end of its connections", lambda: [s for s in clients if at_end(s)])
+    killed = d.count("closed_killed")
+    lost = 0
+    for s in clients:
+        try:
+            ping(s)
+        except (AssertionError, OSError):
+            lost += 1
+    assert 0 < lost < 30
+    assert lost == killed
+    assert d.count("connections_active") == 30 - lost
+
+
+def test_fork_child_killed(echod, tmp_path):
+    """In the fork model a killed child costs its one connection, and no worker is replaced."""
+    d = echod(TCP4.service(tmp_path, "fork"))
+    clients = [d.connect() for _ in range(5)]
+    for s in clients:
+        ping(s)
+    worker = d.workers()[0]
+    victim = procs.descendants(worker)[0]
+    kill(victim)
+    d.wait_count("closed_killed", 1)
+    lost = [s for s in clients if at_end(s)]
+    assert len(lost) == 1
+    for s in clients:
+        if s not in lost:
+            ping(s)
+    assert d.workers() == [worker]
+    wait_for("no zombie", lambda: not zombies(d))
+
+
+def test_fork_acceptor_killed(echod, tmp_path):
+    """Killing the acceptor of the fork model leaves no child without a parent for ever."""
+    d = echod(TCP4.service(tmp_path, "fork"))
+    s = d.connect()
+    ping(s)
+    worker = d.workers()[0]
+    children = procs.descendants(worker)
+    kill(worker)
+    wait_for("a new acceptor", lambda: d.workers() and d.workers() != [worker])
+    ping(d.connect())
+    s.close()
+    wait_for("the old child to end", lambda: not any(procs.state(p) for p in children))
+
+
+def test_no_zombies(echod, tmp_path):
+    """500 clients of the fork model leave no zombie, without the next client's help."""
+    d = echod(TCP4.service(tmp_path, "fork"))
+    assert swarm(d.services[0].connect, [b"x"] * 500, window=50) == []
+    wait_for("only the fixed processes", lambda: len(procs.descendants(d.pid)) == 2)
+
+
+def test_all_children_killed_at_once(echod, tmp_path):
+    """100 children that die at the same moment are all reaped and counted."""
+    d = echod(TCP4.service(tmp_path, "fork"))
+    for _ in range(100):
+        ping(d.connect())
+    kill(*procs.descendants(d.workers()[0]))
+    d.wait_count("closed_killed", 100)
+    wait_for("no zombie", lambda: not zombies(d))
+    ping(d.connect())
+
+
+@pytest.mark.parametrize("pair", STREAM_PAIRS, ids="-".join)
+def test_supervisor_killed(echod, tmp_path, pair):
+    """kill -9 of the supervisor takes every process with it within a second, clients or not,
+    and a new echod can have the port at once."""
+    service = Cell(*pair, TCP4).service(tmp_path)
+    d = echod(service)
+    ping(d.connect())
+    d.expected_exit = -signal.SIGKILL
+    family = d.tree()
+    d.signal(signal.SIGKILL)
+    d.process.wait()
+    wait_for("everybody gone", lambda: not any(
+        procs.state(p) not in ("", "Z") for p in family), 1.0)
+    d.close_clients()
+    again = echod(service)
+    ping(again.connect())
+
+
+@pytest.mark.parametrize("pair", DATAGRAM_PAIRS, ids="-".join)
+def test_supervisor_of_datagrams_killed(echod, tmp_path, pair):
+    """The same for datagrams."""
+    service = Cell(*pair, UDP4).service(tmp_path)
+    d = echod(service)
+    d.expected_exit = -signal.SIGKILL
+    family = d.tree()
+    d.signal(signal.SIGKILL)
+    d.process.wait()
+    wait_for("everybody gone", lambda: not any(
+        procs.state(p) not in ("", "Z") for p in family), 1.0)
+    echod(service)
+
+
+@pytest.mark.serial
+def test_crash_loop(echod, tmp_path):
+    """Workers killed again and again come back ever more slowly, at next to no cost, with few
+    log lines; within a second of the last kill the service is there."""
+    d = echod(TCP4.service(tmp_path, "iterative", "epoll"))
+    start, cpu = time.monotonic(), procs.cpu_seconds([d.pid])
+    kills = 0
+    while time.monotonic() < start + 3.0:
+        for pid in d.workers():
+            kill(pid)
+            kills += 1
+        time.sleep(0.005)
+    elapsed = time.monotonic() - start
+    assert kills > 3
+    assert kills < 150, "no back-off"
+    # Reading the counters and /proc is not the supervisor's cost; a spin would be 100 %.
+    assert (procs.cpu_seconds([d.pid]) - cpu) / elapsed < 0.2 * SLOW
+    begin = time.monotonic()
+    ping(d.connect())
+    assert time.monotonic() - begin < 1.0 * SLACK * SLOW
+    assert len(d.log().splitlines()) < 2 * kills + 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", STREAM_PAIRS[:6], ids="-".join)
+def test_stopped_worker_is_replaced(echod, tmp_path, pair):
+    """A worker that is stopped (SIGSTOP) for some 10 s is replaced."""
+    d = echod(Cell(*pair, TCP4).service(tmp_path))
+    victims = d.workers()
+    for pid in victims:
+        os.kill(pid, signal.SIGSTOP)
+    wait_for("new workers", lambda: len(d.workers()) == len(victims)
+             and not set(victims) & set(d.workers()), 15.0, step=0.2)
+    exchange(d.connect(), payload(10000))
+
+
+@stream_grid("tcp4")
+def test_closed_standard_descriptors(echod, cell, tmp_path):
+    """Started with 0, 1 and 2 closed, no socket gets one of these numbers, so that no log text
+    can reach a client."""
+    d = echod(cell.service(tmp_path), ready=False,
+              prefix=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
+    d.spawn()
+    s = wait_for("a first connection", lambda: attempt(d), 3.0)
+    data = payload(200000)
+    exchange(s, data)
+    for pid in d.tree():
+        open_now = procs.descriptors(pid)
+        assert {0, 1, 2} <= set(open_now), open_now
+        for number in (0, 1, 2):
+            assert open_now[number] == "/dev/null"
+    d.check_counters = False  # nobody hears the log
+
+
+def attempt(d):
+    try:
+        return d.connect()
+    except OSError:
+        return None
+
+
+@pytest.mark.parametrize("extra", [3, 50])
+def test_inherited_descriptors(echod, tmp_path, extra):
+    """Descriptors that the caller left open do not reach the workers."""
+    path = tmp_path / "inherited"
+    path.write_text("")
+    d = echod(TCP4.service(tmp_path, "prefork", "epoll", workers=2),
+              prefix=["bash", "-c", f'exec {extra}<{path}; exec "$@"', "bash"])
+    for pid in procs.descendants(d.pid):
+        assert str(path) not in procs.descriptors(pid).values()
+
+
+@stream_grid("tcp4")
+def test_workers_hold_no_file(echod, cell, tmp_path):
+    """A worker holds sockets, pipes and event descriptors only: no file, no directory."""
+    d = echod(cell.service(tmp_path))
+    for pid in d.workers():
+        for number, what in procs.descriptors(pid).items():
+            assert number <= 2 or re.match(
+                r"socket:|pipe:|anon_inode:|/memfd:|/dev/null|/dev/zero", what), what
+
+
+@pytest.mark.serial
+@stream_grid("tcp4")
+def test_idle_costs_nothing(echod, cell, tmp_path):
+    """With 10 idle clients no process uses any CPU time: no timer ticks, nothing polls."""
+    d = echod(cell.service(tmp_path))
+    for _ in range(10):
+        s = d.connect()
+        if not cell.one_at_a_time:
+            ping(s)
+    time.sleep(0.3)
+    before = procs.cpu_seconds(d.tree())
+    time.sleep(2.0)
+    assert procs.cpu_seconds(d.tree()) - before <= 0.01
