@@ -45,7 +45,10 @@ const char *size_format(int64_t n, char buf[SIZE_TEXT_MAX])
 		n /= 1024;
 		steps++;
 	}
-	snprintf(buf, SIZE_TEXT_MAX, "%" PRId64 "%.1s", n, steps ? &suffixes[steps - 1] : "");
+	if (steps)
+		snprintf(buf, SIZE_TEXT_MAX, "%" PRId64 "%c", n, suffixes[steps - 1]);
+	else
+		snprintf(buf, SIZE_TEXT_MAX, "%" PRId64, n);
 	return buf;
 }
 

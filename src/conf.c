@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: ISC */
+/* A configuration from its sources: text, tree, overrides, values, what was left open,
+ * the rules; then one answer.
+ *
+ *	conf_text  (conf_read, conf_scan)   the text is right
+ *	conf_file                           libconfig makes a tree (conf_node) of it
+ *	conf_override, conf_listen          the command line's part
+ *	conf_build (conf_schema, conf_value) the tree into struct conf
+ *	conf_check                          the rules between keys
+ *	conf_dump                           and back */
+#include "conf.h"
+
+#include "conf_build.h"
+#include "conf_file.h"
+#include "conf_node.h"
+#include "conf_override.h"
+#include "conf_schema.h"
+#include "conf_text.h"
+#include "conf_value.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Processors that we may run on. */
+static unsigned processors(void)
+{
+	cpu_set_t set;
+	int n;
+
+	CPU_ZERO(&set);
+	n = sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : CPU_COUNT(&set);
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+static void set_true(struct service_conf *s, const char *option)
+{
+	int i = sockopt_find(option);
+
+	if (i >= 0 && !s->sockopts.value[i].set)
+		s->sockopts.value[i] = (struct sockopt_value){.set = true, .number = 1};
+}
+
+/* What a service leaves open. */
+static void resolve(struct service_conf *s, struct complaints *c)
+{
+	if (!s->name) {
+		s->name = strdup(protocols[s->protocol].service);
+		c->no_memory |= !s->name;
+	}
+	if (!s->engine)
+		s->engine = engine_auto(s->model);
+	if (!s->model->many_processes && !s->model->many_threads)
+		s->workers = 1;
+	else if (s->workers == 0)
+		s->workers = processors();
+	/* Not for UDP: there SO_REUSEADDR lets a second daemon take the port in silence. */
+	if (s->protocol == PROTO_TCP || s->protocol == PROTO_MPTCP) {
+		set_true(s, "SO_REUSEADDR");
+		set_true(s, "TCP_NODELAY");
+	}
+}
+
+/* The tree of SOURCE without its overrides; T must outlive it. */
+static struct conf_node *source_tree(const struct conf_source *source, struct conf_text *t,
+				     struct complaints *c)
+{
+	char *text;
+	int r;
+
+	if (source->file) {
+		r = conf_text_file(t, source->file, c);
+	} else {
+		text = conf_listen_text(source, c);
+		if (!text)
+			return NULL;
+		r = conf_text_string(t, "--listen", text, c);
+		free(text);
+	}
+	return r < 0 ? NULL : conf_file_tree(t, c);
+}
+
+/* ROOT into CONF, with every complaint. */
+static void load(struct conf *conf, struct conf_node *root, const struct conf_source *source,
+		 struct complaints *c)
+{
+	struct build b = {.conf = conf, .root = root, .complaints = c};
+
+	for (size_t i = 0; source->overrides && source->overrides[i]; i++)
+		conf_override(root, source->overrides[i], c);
+	if (conf_build(&b) < 0)
+		c->no_memory = true;
+	for (size_t i = 0; !c->no_memory && i < conf->n_services; i++)
+		resolve(&conf->services[i], c);
+	if (source->file) {
+		conf->file = strdup(source->file);
+		c->no_memory |= !conf->file;
+	}
+	if (!c->no_memory)
+		conf_check(&b);
+	free(b.service);
+}
+
+struct conf *conf_load(const struct conf_source *source, struct problems *problems)
+{
+	struct conf *conf = calloc(1, sizeof(*conf));
+	struct complaints c = {.no_memory = !conf};
+	struct conf_text t = {0};
+	struct conf_node *root = conf ? source_tree(source, &t, &c) : NULL;
+
+	if (root)
+		load(conf, root, source, &c);
+	node_free(root);
+	conf_text_clear(&t);
+	if (c.no_memory)
+		complain_of(&c, source->file, "out of memory");
+	/* One that could not be made is a failure even if nobody could say why. */
+	if (complaints_report(&c, problems) > 0 || !root)
+		conf = conf_free(conf);
+	return conf;
+}
+
+struct conf *conf_free(struct conf *c)
+{
+	if (!c)
+		return NULL;
+	for (size_t k = 0; k < n_conf_keys; k++) {
+		if (strncmp(conf_keys[k].path, CONF_SERVICE, strlen(CONF_SERVICE)) != 0) {
+			conf_value_free(&conf_keys[k], c);
+			continue;
+		}
+		for (size_t i = 0; i < c->n_services; i++)
+			conf_value_free(&conf_keys[k], &c->services[i]);
+	}
+	free(c->services);
+	free(c->file);
+	free(c);
+	return NULL;
+}
+
+void problems_clear(struct problems *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		free(p->line[i]);
+	free(p->line);
+	*p = (struct problems){0};
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: ISC */
+/* The tree of settings, and the complaints about it.  Rules run in their own order; what
+ * people read is in the order of the file, so complaints are sorted when they are done. */
+#include "conf_node.h"
+
+#include "conf.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A file of nothing but mistakes shall not fill the journal. */
+enum { COMPLAINTS_MAX = 100 };
+
+struct complaint {
+	unsigned order; /* of the node */
+	size_t serial;  /* among those of one node, the order in which they came */
+	char *line;
+};
+
+struct conf_node *node_new(enum node_kind kind, const char *name)
+{
+	struct conf_node *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->kind = kind;
+	if (name) {
+		n->name = strdup(name);
+		if (!n->name)
+			return node_free(n);
+	}
+	return n;
+}
+
+struct conf_node *node_free(struct conf_node *n)
+{
+	if (!n)
+		return NULL;
+	for (size_t i = 0; i < n->n; i++)
+		node_free(n->child[i]); /* as deep as the text check lets nesting be */
+	free(n->child);
+	free(n->name);
+	free(n->text);
+	free(n);
+	return NULL;
+}
+
+int node_append(struct conf_node *parent, struct conf_node *child)
+{
+	/* Room grows in powers of two: it is full exactly when n is one (or 0). */
+	if ((parent->n & (parent->n - 1)) == 0) {
+		size_t room = parent->n ? 2 * parent->n : 1;
+		void *grown = reallocarray(parent->child, room, sizeof(struct conf_node *));
+
+		if (!grown) {
+			node_free(child);
+			return -ENOMEM;
+		}
+		parent->child = grown;
+	}
+	parent->child[parent->n++] = child;
+	return 0;
+}
+
+struct conf_node *node_child(const struct conf_node *group, const char *name)
+{
+	if (!group || group->kind != NODE_GROUP)
+		return NULL;
+	for (size_t i = 0; i < group->n; i++)
+		if (strcmp(group->child[i]->name, name) == 0)
+			return group->child[i];
+	return NULL;
+}
+
+const char *node_kind_text(const struct conf_node *n)
+{
+	static const char *const text[] = {
+		[NODE_BOOL] = "a boolean",  [NODE_INT] = "an integer", [NODE_FLOAT] = "a fraction",
+		[NODE_STRING] = "a string", [NODE_ARRAY] = "an array", [NODE_LIST] = "a list",
+		[NODE_GROUP] = "a group",
+	};
+
+	return text[n->kind];
+}
+
+const char *node_describe(const struct conf_node *n, char *buf, size_t size)
+{
+	switch (n->kind) {
+	case NODE_BOOL:
+		snprintf(buf, size, "%s", n->number ? "true" : "false");
+		break;
+	case NODE_INT:
+		snprintf(buf, size, "%" PRId64, n->number);
+		break;
+	case NODE_FLOAT:
+		snprintf(buf, size, "%.10g", n->real);
+		break;
+	case NODE_STRING:
+		if (strlen(n->text) > 60)
+			snprintf(buf, size, "\"%.57s...\"", n->text);
+		else
+			snprintf(buf, size, "\"%s\"", n->text);
+		break;
+	default:
+		snprintf(buf, size, "%s", node_kind_text(n));
+	}
+	return buf;
+}
+
+/* Take LINE over.  Escape sequences of a hostile file shall not reach a terminal. */
+static void add(struct complaints *c, unsigned order, char *line)
+{
+	struct complaint *grown;
+
+	if (!line || c->n > COMPLAINTS_MAX) {
+		c->no_memory |= !line;
+		free(line);
+		return;
+	}
+	grown = reallocarray(c->entry, c->n + 1, sizeof(*grown));
+	if (!grown) {
+		c->no_memory = true;
+		free(line);
+		return;
+	}
+	for (char *p = line; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	c->entry = grown;
+	grown[c->n] = (struct complaint){.order = order, .serial = c->n, .line = line};
+	c->n++;
+}
+
+/* ORIGIN may be NULL; LINE 0 is left out; TEXT is freed. */
+static char *with_origin(const char *origin, unsigned line, char *text)
+{
+	char *full = NULL;
+	int r = -1;
+
+	if (text && line)
+		r = asprintf(&full, "%s:%u: %s", origin, line, text);
+	else if (text)
+		r = asprintf(&full, "%s%s%s", origin ? origin : "", origin ? ": " : "", text);
+	free(text);
+	return r < 0 ? NULL : full;
+}
+
+void complain(struct complaints *c, struct conf_node *n, const char *fmt, ...)
+{
+	va_list ap;
+	char *text = NULL;
+
+	n->bad = true;
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	add(c, n->order, with_origin(n->file, n->line, text));
+}
+
+void complain_of(struct complaints *c, const char *origin, const char *fmt, ...)
+{
+	va_list ap;
+	char *text = NULL;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	add(c, UINT_MAX, with_origin(origin, 0, text));
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct complaint *x = a, *y = b;
+
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
+	return x->serial < y->serial ? -1 : x->serial > y->serial;
+}
+
+size_t complaints_report(struct complaints *c, struct problems *out)
+{
+	size_t n = c->n;
+
+	*out = (struct problems){0};
+	if (n > 1)
+		qsort(c->entry, n, sizeof(*c->entry), compare);
+	if (n > COMPLAINTS_MAX) {
+		snprintf(c->entry[n - 1].line, strlen(c->entry[n - 1].line) + 1, "...");
+		if (strlen(c->entry[n - 1].line) < 3)
+			n--;
+	}
+	if (n > 0)
+		out->line = calloc(n, sizeof(*out->line));
+	for (size_t i = 0; i < c->n; i++) {
+		if (out->line && i < n)
+			out->line[out->n++] = c->entry[i].line;
+		else
+			free(c->entry[i].line);
+	}
+	free(c->entry);
+	n = n || c->no_memory;
+	*c = (struct complaints){0};
+	return n;
+}

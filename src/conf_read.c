@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/* Reading a file that may be anything: a FIFO that nobody writes, a terminal, a directory,
+ * a file without end, one that others may write.  libconfig would read them all (and of a
+ * directory it makes an exit()), so it never opens a file here. */
+#include "conf_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *refuse(const struct stat *st)
+{
+	if (S_ISDIR(st->st_mode))
+		return "is a directory";
+	if (!S_ISREG(st->st_mode))
+		return "is not a regular file";
+	/* Who can write the file decides what a privileged daemon does. */
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return "belongs neither to root nor to the user who runs echod";
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return "may be written by group or others (chmod go-w)";
+	return NULL;
+}
+
+/* Read up to ROOM bytes of FD.  Returns how many, or -errno. */
+static ssize_t read_all(int fd, char *data, size_t room)
+{
+	size_t len = 0;
+
+	while (len < room) {
+		ssize_t r = read(fd, data + len, room - len);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			break;
+		len += (size_t)r;
+	}
+	return (ssize_t)len;
+}
+
+static int read_fd(int fd, size_t limit, struct conf_source_text *out, const char **why)
+{
+	struct stat st;
+	ssize_t len;
+
+	if (fstat(fd, &st) < 0) {
+		*why = strerrordesc_np(errno);
+		return -EINVAL;
+	}
+	*why = refuse(&st);
+	if (*why)
+		return -EINVAL;
+	/* A file of /proc says that it has no bytes, so the size is not asked. */
+	out->data = malloc(limit + 1);
+	len = out->data ? read_all(fd, out->data, limit + 1) : -ENOMEM;
+	if (len < 0 || (size_t)len > limit) {
+		*why = len < 0 ? strerrordesc_np((int)-len)
+			       : "makes the configuration larger than 1 MiB";
+		free(out->data);
+		out->data = NULL;
+		return -EINVAL;
+	}
+	out->data[len] = '\0';
+	out->len = (size_t)len;
+	out->device = st.st_dev;
+	out->inode = st.st_ino;
+	return 0;
+}
+
+int conf_read(const char *path, size_t limit, struct conf_source_text *out, const char **why)
+{
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0) {
+		*why = strerrordesc_np(errno);
+		return -EINVAL;
+	}
+	r = read_fd(fd, limit, out, why);
+	close(fd);
+	return r;
+}
