@@ -31,15 +31,22 @@ static const struct accept_error {
 	enum counter counter;
 	bool shortage; /* of something that comes back: pause */
 } accept_errors[] = {
-	{EMFILE, C_ACCEPT_EMFILE, true},       {ENFILE, C_ACCEPT_ENFILE, true},
-	{ENOBUFS, C_ACCEPT_ENOBUFS, true},     {ENOMEM, C_ACCEPT_ENOMEM, true},
-	{ECONNABORTED, C_ACCEPT_ABORTED, false}, {EPROTO, C_ACCEPT_ABORTED, false},
-	{ENETDOWN, C_ACCEPT_ABORTED, false},   {ENOPROTOOPT, C_ACCEPT_ABORTED, false},
-	{EHOSTDOWN, C_ACCEPT_ABORTED, false},  {ENONET, C_ACCEPT_ABORTED, false},
-	{EHOSTUNREACH, C_ACCEPT_ABORTED, false}, {EOPNOTSUPP, C_ACCEPT_ABORTED, false},
-	{ENETUNREACH, C_ACCEPT_ABORTED, false}, {ETIMEDOUT, C_ACCEPT_ABORTED, false},
-	{EPERM, C_ACCEPT_ABORTED, false},      /* a firewall's no */
-	{0, C_ACCEPT_OTHER, true},             /* anything else: no reason to spin */
+	{EMFILE, C_ACCEPT_EMFILE, true},
+	{ENFILE, C_ACCEPT_ENFILE, true},
+	{ENOBUFS, C_ACCEPT_ENOBUFS, true},
+	{ENOMEM, C_ACCEPT_ENOMEM, true},
+	{ECONNABORTED, C_ACCEPT_ABORTED, false},
+	{EPROTO, C_ACCEPT_ABORTED, false},
+	{ENETDOWN, C_ACCEPT_ABORTED, false},
+	{ENOPROTOOPT, C_ACCEPT_ABORTED, false},
+	{EHOSTDOWN, C_ACCEPT_ABORTED, false},
+	{ENONET, C_ACCEPT_ABORTED, false},
+	{EHOSTUNREACH, C_ACCEPT_ABORTED, false},
+	{EOPNOTSUPP, C_ACCEPT_ABORTED, false},
+	{ENETUNREACH, C_ACCEPT_ABORTED, false},
+	{ETIMEDOUT, C_ACCEPT_ABORTED, false},
+	{EPERM, C_ACCEPT_ABORTED, false}, /* a firewall's no */
+	{0, C_ACCEPT_OTHER, true},        /* anything else: no reason to spin */
 };
 
 static int watch(struct acceptor *a, int fd, uint32_t events, uint64_t data)
@@ -149,8 +156,10 @@ static void turn_away(struct acceptor *a, size_t i)
 	}
 	close(fd);
 	stats_add(a->executor->stats, C_REJECTED_FULL, 1);
-	log_repeated(LOG_WARNING, "service=%s is full: max_clients=%u are connected, more are "
-		     "turned away", w->conf->name, w->conf->max_clients);
+	log_repeated(LOG_WARNING,
+		     "service=%s is full: max_clients=%u are connected, more are "
+		     "turned away",
+		     w->conf->name, w->conf->max_clients);
 }
 
 static void failed(struct acceptor *a, int error)

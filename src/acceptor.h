@@ -35,12 +35,12 @@ struct client {
 struct acceptor {
 	struct executor *executor;
 	int ep;
-	bool armed;        /* the listeners are in the set */
-	bool troubled;     /* the latest accept failed for lack of something */
-	uint64_t retry_at; /* ms: when to look again although nothing rang; 0 = no need */
+	bool armed;            /* the listeners are in the set */
+	bool troubled;         /* the latest accept failed for lack of something */
+	uint64_t retry_at;     /* ms: when to look again although nothing rang; 0 = no need */
 	_Atomic unsigned open; /* connections of this executor; a thread that serves one
 			       * takes itself off */
-	uint32_t hint;     /* where to look for a slot */
+	uint32_t hint;         /* where to look for a slot */
 };
 
 enum accepted { ACCEPT_CLIENT, ACCEPT_EXTRA, ACCEPT_STOP };

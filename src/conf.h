@@ -50,9 +50,9 @@ struct udp_conf {
 struct service_conf {
 	char *name;
 	enum protocol protocol;
-	char **listen;             /* as written, in order; n_listen of them */
+	char **listen; /* as written, in order; n_listen of them */
 	size_t n_listen;
-	unsigned mode;             /* of a unix socket's file, 0 to 0777 */
+	unsigned mode; /* of a unix socket's file, 0 to 0777 */
 	const struct model *model;
 	const struct engine *engine; /* "auto" is resolved */
 	unsigned workers;            /* executors, at least 1: 0 is resolved to the processors */

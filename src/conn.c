@@ -28,11 +28,11 @@
 #include <unistd.h>
 
 enum {
-	DRAIN_QUIET = 100,  /* ms without a byte after which a draining connection ends */
-	LINGER = 1000,      /* ms to wait for the client's FIN, as long as nothing moves */
-	STALLED = 60000,    /* ms to wait for a reader that has no write_timeout */
-	SMALL = 16384,      /* bytes: what is copied rather than kept in its large buffer */
-	DISCARDS = 16       /* reads of one step that throw away */
+	DRAIN_QUIET = 100, /* ms without a byte after which a draining connection ends */
+	LINGER = 1000,     /* ms to wait for the client's FIN, as long as nothing moves */
+	STALLED = 60000,   /* ms to wait for a reader that has no write_timeout */
+	SMALL = 16384,     /* bytes: what is copied rather than kept in its large buffer */
+	DISCARDS = 16      /* reads of one step that throw away */
 };
 
 void conn_open(struct conn *c, const struct executor *ex, const struct client *client)

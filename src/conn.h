@@ -17,16 +17,16 @@ enum conn_want { CONN_READ, CONN_WRITE, CONN_CLOSED };
 
 struct conn {
 	int fd;
-	uint32_t slot;       /* in the service's table */
-	struct echo echo;    /* what is pending, whether more is read */
-	uint32_t sent;       /* bytes of held that are sent; the pending ones follow */
-	char *held;          /* memory with pending bytes, only while there are any */
-	uint64_t since;      /* ms, when it was accepted */
-	uint64_t active;     /* ms, when bytes last moved, either way */
-	uint32_t unacked;    /* while lingering: bytes that the peer had yet to take, last time */
-	uint16_t stalls;     /* while lingering: how often in a row that had not shrunk */
-	uint8_t reason;      /* enum counter C_CLOSED_*: why it ends */
-	bool lingering;      /* our FIN is out; wait for the client's */
+	uint32_t slot;    /* in the service's table */
+	struct echo echo; /* what is pending, whether more is read */
+	uint32_t sent;    /* bytes of held that are sent; the pending ones follow */
+	char *held;       /* memory with pending bytes, only while there are any */
+	uint64_t since;   /* ms, when it was accepted */
+	uint64_t active;  /* ms, when bytes last moved, either way */
+	uint32_t unacked; /* while lingering: bytes that the peer had yet to take, last time */
+	uint16_t stalls;  /* while lingering: how often in a row that had not shrunk */
+	uint8_t reason;   /* enum counter C_CLOSED_*: why it ends */
+	bool lingering;   /* our FIN is out; wait for the client's */
 };
 
 /* Begin to serve CLIENT, which becomes C's. */

@@ -208,7 +208,8 @@ void crew_drain(struct crew *c, uint64_t now, uint32_t limit)
 	c->service = NULL;
 	c->cut_at = now + limit;
 	if (write(c->leash[1], "d", 1) < 0) {
-		log_err("service=%s cannot tell its workers to drain, they are cut off: %m", c->name);
+		log_err("service=%s cannot tell its workers to drain, they are cut off: %m",
+			c->name);
 		crew_cut(c, now);
 	}
 }
@@ -342,7 +343,8 @@ void crew_check(struct crew *c, uint64_t now)
 		if (m->pid == 0)
 			continue;
 		m->stuck = stuck(c, i) ? m->stuck + 1 : 0;
-		if (m->stuck < HANG && !(m->stopped_since && now - m->stopped_since >= STOPPED_MOST))
+		if (m->stuck < HANG &&
+		    !(m->stopped_since && now - m->stopped_since >= STOPPED_MOST))
 			continue;
 		log_repeated(LOG_ERR, "service=%s worker %u (pid %d) %s: it is killed", c->name,
 			     i + 1, (int)m->pid, m->stopped_since ? "is stopped" : "hangs");

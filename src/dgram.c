@@ -25,9 +25,9 @@ enum { DATAGRAM_MAX = 65536, LOOPBACK_INDEX = 1 /* of lo, in every network names
 /* One question and what the kernel told of it. */
 struct question {
 	struct address from;
-	struct address to;  /* destination address, no port; len 0 = unknown (UNIX) */
+	struct address to;       /* destination address, no port; len 0 = unknown (UNIX) */
 	struct in_addr spec_dst; /* IPv4: our own address, to answer from */
-	unsigned ifindex;   /* interface it came in by */
+	unsigned ifindex;        /* interface it came in by */
 	size_t size;
 	bool truncated;
 };
@@ -108,7 +108,8 @@ static void read_control(struct msghdr *msg, struct question *q)
  * taken from the socket (an ICMP answer to something we sent: no concern of ours). */
 static int receive(struct dgram *d, int fd, struct question *q)
 {
-	char control[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+	char control[CMSG_SPACE(sizeof(struct in_pktinfo)) +
+		     CMSG_SPACE(sizeof(struct in6_pktinfo)) +
 		     256 /* timestamps, when asked for by option */];
 	struct iovec iov = {.iov_base = d->buffer, .iov_len = DATAGRAM_MAX};
 	struct msghdr msg = {

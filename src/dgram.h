@@ -13,7 +13,7 @@ struct executor;
 /* What an executor needs to answer datagrams; embedded, set up once. */
 struct dgram {
 	struct executor *executor;
-	struct ports refused; /* source ports that are never answered */
+	struct ports refused;   /* source ports that are never answered */
 	struct address *groups; /* multicast groups that are answered */
 	size_t n_groups;
 	char *buffer; /* for the largest datagram there is */

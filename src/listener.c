@@ -5,8 +5,8 @@
 
 #include "log.h"
 
-#include <errno.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +78,8 @@ static int set_options_at_socket(struct making *m)
 /* Does anybody listen at the path of A, or is its file a leftover of the dead? */
 static bool abandoned(const struct making *m, const struct address *a)
 {
-	int fd = socket(AF_UNIX, protocols[m->service->protocol].type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX,
+			protocols[m->service->protocol].type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	bool refused;
 
 	if (fd < 0)
@@ -197,8 +198,8 @@ struct listener *listener_open(const struct service_conf *service, const struct 
 			       struct listener_error *error)
 {
 	static int (*const steps[])(struct making *) = {
-		make_socket,   set_own_options, set_options_at_socket,  bind_it,
-		own_file,      learn_address,   set_options_when_bound, join_groups,
+		make_socket,  set_own_options, set_options_at_socket,  bind_it,
+		own_file,     learn_address,   set_options_when_bound, join_groups,
 		listen_to_it,
 	};
 	struct making m = {.service = service, .fd = -1, .family = address->sa.sa_family};
@@ -337,6 +338,7 @@ void listener_log_options(const struct listener *l, const struct service_conf *s
 			log_notice("service=%s %s: %s asked %s, the kernel made it %s%s",
 				   service->name, address_format(&l->endpoint.address, address),
 				   sockopts[i].name, asked, effective,
-				   sockopts[i].doubled ? " (it doubles what is set: socket(7))" : "");
+				   sockopts[i].doubled ? " (it doubles what is set: socket(7))"
+						       : "");
 	}
 }

@@ -13,11 +13,11 @@
 struct listener {
 	struct listener *next;
 	enum protocol protocol;
-	struct address asked;     /* what the configuration says; port 0 is any */
-	struct endpoint endpoint; /* the socket and what it is bound to */
+	struct address asked;               /* what the configuration says; port 0 is any */
+	struct endpoint endpoint;           /* the socket and what it is bound to */
 	const struct service_conf *service; /* whose it is in the configuration in force */
-	bool wanted;              /* by the configuration that is being set up */
-	bool made_file;           /* a UNIX socket's file is ours, and which it was: */
+	bool wanted;                        /* by the configuration that is being set up */
+	bool made_file;                     /* a UNIX socket's file is ours, and which it was: */
 	dev_t dev;
 	ino_t ino;
 };

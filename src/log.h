@@ -50,11 +50,11 @@ void log_write(int level, uint64_t key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Formats are printf(3)'s, %m for errno; errno is kept. */
-#define log_err(...) log_write(LOG_ERR, 0, __VA_ARGS__)
-#define log_warn(...) log_write(LOG_WARNING, 0, __VA_ARGS__)
+#define log_err(...)    log_write(LOG_ERR, 0, __VA_ARGS__)
+#define log_warn(...)   log_write(LOG_WARNING, 0, __VA_ARGS__)
 #define log_notice(...) log_write(LOG_NOTICE, 0, __VA_ARGS__)
-#define log_info(...) log_write(LOG_INFO, 0, __VA_ARGS__)
-#define log_debug(...) log_write(LOG_DEBUG, 0, __VA_ARGS__)
+#define log_info(...)   log_write(LOG_INFO, 0, __VA_ARGS__)
+#define log_debug(...)  log_write(LOG_DEBUG, 0, __VA_ARGS__)
 
 /* A complaint that may come again and again: the logger writes the first few, and then,
  * once in a while, how often it was repeated.  All of one place in the code count as the

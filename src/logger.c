@@ -84,8 +84,8 @@ static void settle(struct complaint *c)
 	size_t n = strlen(c->last.text);
 
 	if (c->unsaid > 0) {
-		snprintf(c->last.text + n, sizeof(c->last.text) - n, " (and %u more like it in %d s)",
-			 c->unsaid, WINDOW / 1000);
+		snprintf(c->last.text + n, sizeof(c->last.text) - n,
+			 " (and %u more like it in %d s)", c->unsaid, WINDOW / 1000);
 		put(&c->last);
 	}
 	c->key = 0;

@@ -12,12 +12,12 @@
 struct worker;
 
 struct model {
-	const char *name;    /* as in the configuration: "prefork" */
-	const char *text;    /* one phrase for --help and the manual page */
-	bool many_processes; /* the service has `workers` processes, else one */
-	bool many_threads;   /* its process has `workers` threads, else one */
-	bool per_client;     /* accepts by itself and calls engine->echo; streams only */
-	bool own_descriptors; /* each client's are in a process of its own */
+	const char *name;             /* as in the configuration: "prefork" */
+	const char *text;             /* one phrase for --help and the manual page */
+	bool many_processes;          /* the service has `workers` processes, else one */
+	bool many_threads;            /* its process has `workers` threads, else one */
+	bool per_client;              /* accepts by itself and calls engine->echo; streams only */
+	bool own_descriptors;         /* each client's are in a process of its own */
 	int (*run)(struct worker *w); /* in the worker process; returns 0 when told to stop,
 				       * or -errno when it could not go on */
 };

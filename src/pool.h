@@ -23,7 +23,7 @@ struct entry {
 struct pool {
 	struct entry **chunk; /* POOL_CHUNK entries each; n_chunks of them */
 	uint32_t n_chunks;
-	uint32_t free_plus1;  /* number + 1 of the first free entry; 0 = none */
+	uint32_t free_plus1; /* number + 1 of the first free entry; 0 = none */
 };
 
 enum { POOL_CHUNK = 256 };

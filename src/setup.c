@@ -30,8 +30,8 @@ struct part {
 struct setup {
 	struct supervisor *s;
 	struct conf *conf;
-	struct part *parts;         /* conf->n_services */
-	struct listener *opened;    /* new ones, not yet the supervisor's */
+	struct part *parts;      /* conf->n_services */
+	struct listener *opened; /* new ones, not yet the supervisor's */
 	bool same_globals;
 };
 
@@ -190,7 +190,8 @@ static void log_service(const struct part *part)
 		 c->buffer, c->idle_timeout / 1e3, c->lifetime / 1e3, c->write_timeout / 1e3);
 	if (max_clients < c->max_clients && part->made->slots)
 		log_notice("service=%s max_clients=%u is lowered to %u: process.open_files allows "
-			   "no more", c->name, c->max_clients, max_clients);
+			   "no more",
+			   c->name, c->max_clients, max_clients);
 }
 
 /* Options on sockets that stay; and say what is listened on that was not before. */

@@ -14,11 +14,11 @@
 
 /* One connection, as others may look at it. */
 struct slot {
-	uint8_t host[16];           /* peer: IPv4 in the first four bytes */
-	uint32_t scope;             /* IPv6 scope */
-	uint16_t port, family;      /* host byte order; AF_* */
-	uint64_t since;             /* timer_now() of its accept */
-	_Atomic uint64_t bytes_in;  /* written by its executor alone */
+	uint8_t host[16];          /* peer: IPv4 in the first four bytes */
+	uint32_t scope;            /* IPv6 scope */
+	uint16_t port, family;     /* host byte order; AF_* */
+	uint64_t since;            /* timer_now() of its accept */
+	_Atomic uint64_t bytes_in; /* written by its executor alone */
 	_Atomic uint64_t bytes_out;
 };
 

@@ -60,7 +60,7 @@ enum { CACHE_LINE = 64 };
 struct stats {
 	_Alignas(CACHE_LINE) _Atomic uint64_t value[N_COUNTERS];
 	_Atomic uint32_t beat; /* odd while the executor is awake; see worker.h */
-	bool shared; /* several threads or processes write: add atomically */
+	bool shared;           /* several threads or processes write: add atomically */
 };
 
 /* Add N to counter C of block S. */

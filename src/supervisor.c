@@ -17,17 +17,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
 enum {
-	CHECK = 1000, /* ms between the regular looks at the workers' beats */
+	CHECK = 1000,      /* ms between the regular looks at the workers' beats */
 	DRAINING_MOST = 8, /* old crews that may still drain when a reload begins */
-	LAG = 5 /* ms: timer_now() is as exact as a tick, the alarm more so */
+	LAG = 5            /* ms: timer_now() is as exact as a tick, the alarm more so */
 };
 
 /* Counters of a service's crews that are gone. */
@@ -44,9 +44,9 @@ struct run {
 	sd_event *event;
 	sd_event_source *alarm; /* the next deadline of any crew */
 	int hello[2];
-	bool ready;             /* has been said, for the configuration in force */
-	bool reload_wanted;     /* while too many old crews drain */
-	uint64_t check_at;      /* ms */
+	bool ready;         /* has been said, for the configuration in force */
+	bool reload_wanted; /* while too many old crews drain */
+	uint64_t check_at;  /* ms */
 };
 
 /* Add the counters of a crew that is about to be forgotten to its service's totals. */

@@ -19,10 +19,10 @@ struct timer {
 };
 
 struct wheel {
-	uint64_t tick;                        /* all up to here have fired */
-	unsigned count;                       /* timers in the wheel */
-	uint64_t used[2][WHEEL_SLOTS / 64];   /* which slots hold any: a bit each */
-	struct timer slots[2][WHEEL_SLOTS];   /* list heads: [0] by tick, [1] by 256 ticks */
+	uint64_t tick;                      /* all up to here have fired */
+	unsigned count;                     /* timers in the wheel */
+	uint64_t used[2][WHEEL_SLOTS / 64]; /* which slots hold any: a bit each */
+	struct timer slots[2][WHEEL_SLOTS]; /* list heads: [0] by tick, [1] by 256 ticks */
 };
 
 /* CLOCK_MONOTONIC_COARSE in milliseconds: as exact as the kernel's tick (1 to 10 ms). */

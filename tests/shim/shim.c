@@ -349,3 +349,39 @@ int epoll_pwait2(int fd, struct epoll_event *v, int n, const struct timespec *ti
 	REAL(epoll_pwait2);
 	return interrupted() ? -1 : real(fd, v, n, timeout, mask);
 }
+
+/* What the names above become in a program built with _FORTIFY_SOURCE. */
+ssize_t __read_chk(int fd, void *buf, size_t size, size_t room);
+ssize_t __recv_chk(int fd, void *buf, size_t size, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t size, size_t room, int flags,
+		       struct sockaddr *restrict from, socklen_t *restrict len);
+int __poll_chk(struct pollfd *v, nfds_t n, int timeout, size_t room);
+int __ppoll_chk(struct pollfd *v, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
+		size_t room);
+
+ssize_t __read_chk(int fd, void *buf, size_t size, size_t room)
+{
+	return size > room ? (abort(), -1) : read(fd, buf, size);
+}
+
+ssize_t __recv_chk(int fd, void *buf, size_t size, size_t room, int flags)
+{
+	return size > room ? (abort(), -1) : recv(fd, buf, size, flags);
+}
+
+ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t size, size_t room, int flags,
+		       struct sockaddr *restrict from, socklen_t *restrict len)
+{
+	return size > room ? (abort(), -1) : recvfrom(fd, buf, size, flags, from, len);
+}
+
+int __poll_chk(struct pollfd *v, nfds_t n, int timeout, size_t room)
+{
+	return n > room / sizeof(*v) ? (abort(), -1) : poll(v, n, timeout);
+}
+
+int __ppoll_chk(struct pollfd *v, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
+		size_t room)
+{
+	return n > room / sizeof(*v) ? (abort(), -1) : ppoll(v, n, timeout, mask);
+}

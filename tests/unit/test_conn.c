@@ -25,9 +25,9 @@ enum { FD = 1000, BUFFER = 65536 };
 
 /* What the scripted kernel does and saw. */
 static struct {
-	const char *input; /* bytes that the client sends */
-	size_t in;         /* how many are left */
-	bool fin;          /* and then its FIN */
+	const char *input;          /* bytes that the client sends */
+	size_t in;                  /* how many are left */
+	bool fin;                   /* and then its FIN */
 	size_t chunk_in, chunk_out; /* the most per call */
 	int recv_error, send_error; /* errno of the next call, once */
 	bool blocked;               /* the client takes nothing */
@@ -417,12 +417,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(echoes_in_any_pieces, setup, teardown),
-		cmocka_unit_test_setup_teardown(holds_no_memory_while_nothing_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(holds_no_memory_while_nothing_waits, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(reads_nothing_while_the_client_does_not, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(errors_end_it_or_do_not, setup, teardown),
-		cmocka_unit_test_setup_teardown(idle_ends_with_fin_then_waits_for_the_clients, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(idle_ends_with_fin_then_waits_for_the_clients,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(any_byte_puts_off_the_idle_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(lingers_no_longer_than_it_must, setup, teardown),
 		cmocka_unit_test_setup_teardown(lingers_while_the_client_takes_what_was_sent, setup,
@@ -430,8 +431,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_reader_that_stalls_is_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(lifetime_lets_what_is_pending_out_first, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(without_timeouts_there_is_no_deadline, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_draining_one_ends_when_it_is_quiet, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_timeouts_there_is_no_deadline, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_draining_one_ends_when_it_is_quiet, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,7 +191,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(gives_each_slot_once_and_no_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_freed_slot_can_be_claimed_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_bell_rings_for_those_who_wait_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_bell_rings_for_those_who_wait_only, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(the_dead_lose_theirs_and_nobody_else_does, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_death_rings_too, setup, teardown),

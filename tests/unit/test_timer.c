@@ -69,8 +69,8 @@ static void an_empty_wheel_never_wakes(void **state)
 
 static void fires_in_time_at_any_distance(void **state)
 {
-	static const uint64_t after[] = {0,    1,     15,     16,     17,      255,     4095,
-					 4096, 4097,  65535,  300000, 1044479, 1048576, 3600000};
+	static const uint64_t after[] = {0,    1,    15,    16,     17,      255,     4095,
+					 4096, 4097, 65535, 300000, 1044479, 1048576, 3600000};
 	struct wheel *w = *state;
 
 	for (size_t i = 0; i < sizeof(after) / sizeof(after[0]); i++) {
