@@ -112,10 +112,8 @@ struct conf *conf_load(const struct conf_source *source, struct problems *proble
 		load(conf, root, source, &c);
 	node_free(root);
 	conf_text_clear(&t);
-	if (c.no_memory)
-		complain_of(&c, source->file, "out of memory");
 	/* One that could not be made is a failure even if nobody could say why. */
-	if (complaints_report(&c, problems) > 0 || !root)
+	if (complaints_report(&c, problems) || !root)
 		conf = conf_free(conf);
 	return conf;
 }

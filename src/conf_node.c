@@ -117,8 +117,9 @@ static void add(struct complaints *c, unsigned order, char *line)
 {
 	struct complaint *grown;
 
-	if (!line || c->n > COMPLAINTS_MAX) {
+	if (!line || c->n == COMPLAINTS_MAX) {
 		c->no_memory |= !line;
+		c->too_many |= line != NULL;
 		free(line);
 		return;
 	}
@@ -184,28 +185,30 @@ static int compare(const void *a, const void *b)
 	return x->serial < y->serial ? -1 : x->serial > y->serial;
 }
 
-size_t complaints_report(struct complaints *c, struct problems *out)
+static void report(struct problems *out, char *line)
 {
-	size_t n = c->n;
+	if (out->line && line)
+		out->line[out->n++] = line;
+	else
+		free(line);
+}
+
+bool complaints_report(struct complaints *c, struct problems *out)
+{
+	bool any = c->n > 0 || c->no_memory;
 
 	*out = (struct problems){0};
-	if (n > 1)
-		qsort(c->entry, n, sizeof(*c->entry), compare);
-	if (n > COMPLAINTS_MAX) {
-		snprintf(c->entry[n - 1].line, strlen(c->entry[n - 1].line) + 1, "...");
-		if (strlen(c->entry[n - 1].line) < 3)
-			n--;
-	}
-	if (n > 0)
-		out->line = calloc(n, sizeof(*out->line));
-	for (size_t i = 0; i < c->n; i++) {
-		if (out->line && i < n)
-			out->line[out->n++] = c->entry[i].line;
-		else
-			free(c->entry[i].line);
-	}
+	if (c->n > 1)
+		qsort(c->entry, c->n, sizeof(*c->entry), compare);
+	if (any)
+		out->line = calloc(c->n + 2, sizeof(*out->line));
+	for (size_t i = 0; i < c->n; i++)
+		report(out, c->entry[i].line);
+	if (c->too_many)
+		report(out, strdup("more than 100 mistakes: the rest is not shown"));
+	if (c->no_memory)
+		report(out, strdup("out of memory"));
 	free(c->entry);
-	n = n || c->no_memory;
 	*c = (struct complaints){0};
-	return n;
+	return any;
 }

@@ -48,7 +48,8 @@ const char *node_describe(const struct conf_node *n, char *buf, size_t size);
 struct complaints {
 	struct complaint *entry;
 	size_t n;
-	bool no_memory;
+	bool no_memory; /* something could not be made */
+	bool too_many;  /* more were dropped */
 };
 
 /* Complain about N, marking it bad: "FILE:LINE: " and the text. */
@@ -59,7 +60,7 @@ __attribute__((format(printf, 3, 4))) void complain(struct complaints *c, struct
 __attribute__((format(printf, 3, 4))) void complain_of(struct complaints *c, const char *origin,
 						       const char *fmt, ...);
 
-/* Sort the lines into OUT, and empty C.  Returns how many there are. */
-size_t complaints_report(struct complaints *c, struct problems *out);
+/* Sort the lines into OUT, and empty C.  Was there anything to complain about? */
+bool complaints_report(struct complaints *c, struct problems *out);
 
 #endif

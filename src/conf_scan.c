@@ -208,8 +208,8 @@ static const char *string_end(struct scanner *s, const char *at, struct token *t
 }
 
 /* The kind of the number of LEN bytes at P, TOKEN_BAD if it is none.  *NUMBER is set for
- * integers. */
-static enum token_kind number_kind(const char *p, size_t len, int64_t *number)
+ * integers, *TOO_LARGE if it is one that no integer can be. */
+static enum token_kind number_kind(const char *p, size_t len, int64_t *number, bool *too_large)
 {
 	char copy[64];
 	size_t digits, sign = p[0] == '-' || p[0] == '+';
@@ -226,7 +226,8 @@ static enum token_kind number_kind(const char *p, size_t len, int64_t *number)
 					  strcmp(copy + digits, "LL") == 0)) {
 		errno = 0;
 		*number = strtoll(copy, NULL, hex ? 16 : 10);
-		return errno ? TOKEN_BAD : TOKEN_INT;
+		*too_large = errno != 0;
+		return *too_large ? TOKEN_BAD : TOKEN_INT;
 	}
 	if (hex || !strpbrk(copy, "0123456789") || copy[strspn(copy, "+-.0123456789eE")] != '\0')
 		return TOKEN_BAD;
@@ -239,24 +240,23 @@ static void scan_number(struct scanner *s, struct token *t)
 	const char *p = t->text;
 	bool hex = p[0] == '0' && (p[1] == 'x' || p[1] == 'X');
 	size_t n = 1, sign = *p == '-' || *p == '+';
+	bool too_large = false;
 	int shown;
 
 	while (isalnum((unsigned char)p[n]) || p[n] == '.' || p[n] == '_' ||
 	       ((p[n] == '+' || p[n] == '-') && !hex && (p[n - 1] == 'e' || p[n - 1] == 'E')))
 		n++;
 	t->len = n;
-	t->kind = number_kind(p, n, &t->number);
+	t->kind = number_kind(p, n, &t->number, &too_large);
 	shown = n > 40 ? 40 : (int)n;
 	if (t->kind == TOKEN_INT && p[sign] == '0' && isdigit((unsigned char)p[sign + 1])) {
 		scan_complain(s, t->place, true,
 			      "%.*s has a leading zero, which may mean octal (write %lld)", shown,
 			      p, (long long)t->number);
 		t->kind = TOKEN_BAD;
-	} else if (t->kind == TOKEN_BAD && p[strspn(p, "+-0123456789L")] != '.' && n > 1 &&
-		   (strspn(p + sign, "0123456789L") == n - sign ||
-		    (hex && 2 + strspn(p + 2, "0123456789abcdefABCDEFL") == n && n > 2))) {
+	} else if (too_large) {
 		scan_complain(s, t->place, true, "%.*s does not fit in 64 bits", shown, p);
-	} else if (t->kind == TOKEN_BAD && strpbrk(p, "bBoO") == p + 1) {
+	} else if (t->kind == TOKEN_BAD && p[0] == '0' && n > 2 && strchr("bBoO", p[1])) {
 		scan_complain(s, t->place, true,
 			      "%.*s: binary and octal numbers are not read alike everywhere "
 			      "(write it decimal or 0x...)",

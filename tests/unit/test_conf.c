@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: ISC */
+/* Configurations loaded: the defaults, what is resolved, overrides, the way out and back
+ * in, and etc/echod.conf against the rows of the schema. */
+#include "conf.h"
+
+#include "conf_node.h"
+#include "conf_override.h"
+#include "conf_schema.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char path[] = "/tmp/echod-conf-XXXXXX";
+
+#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static struct conf *load(const struct conf_source *source)
+{
+	struct problems p;
+	struct conf *c = conf_load(source, &p);
+
+	for (size_t i = 0; i < p.n; i++)
+		print_error("%s\n", p.line[i]);
+	assert_non_null(c);
+	assert_int_equal(p.n, 0);
+	return c;
+}
+
+static void write_file(const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static struct conf *load_text(const char *text)
+{
+	write_file(text);
+	return load(&(struct conf_source){.file = path});
+}
+
+static char *dump(const struct conf *c)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	conf_dump(c, f);
+	fclose(f);
+	return text;
+}
+
+static const struct sockopt_value *option(const struct service_conf *s, const char *name)
+{
+	return &s->sockopts.value[sockopt_find(name)];
+}
+
+static void test_defaults(void **state)
+{
+	struct conf *c = load(&(struct conf_source){.listen = LIST("tcp:127.0.0.1:7")});
+	const struct service_conf *s = &c->services[0];
+	cpu_set_t set;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	assert_null(c->file);
+	assert_int_equal(c->log.target, LOG_TARGET_AUTO);
+	assert_int_equal(c->log.level, LOG_INFO);
+	assert_int_equal(c->process.open_files, 65536);
+	assert_int_equal(c->process.thread_stack, 131072);
+	assert_string_equal(c->process.user, "");
+	assert_int_equal(c->shutdown_timeout, 30000);
+	assert_int_equal(c->n_services, 1);
+	assert_string_equal(s->name, "echo-tcp");
+	assert_int_equal(s->n_listen, 1);
+	assert_string_equal(s->model->name, "prefork");
+	assert_string_equal(s->engine->name, "epoll");
+	assert_int_equal(s->workers, CPU_COUNT(&set));
+	assert_int_equal(s->max_clients, 1024);
+	assert_int_equal(s->backlog, 511);
+	assert_int_equal(s->buffer, 262144);
+	assert_int_equal(s->idle_timeout, 300000);
+	assert_int_equal(s->lifetime, 0);
+	assert_int_equal(s->write_timeout, 60000);
+	assert_int_equal(s->when_full, FULL_WAIT);
+	assert_int_equal(s->mode, 0666);
+	for (size_t i = 0; i < n_sockopts; i++)
+		assert_int_equal(s->sockopts.value[i].set,
+				 &s->sockopts.value[i] == option(s, "SO_REUSEADDR") ||
+					 &s->sockopts.value[i] == option(s, "TCP_NODELAY"));
+	conf_free(c);
+}
+
+static void test_listen(void **state)
+{
+	struct conf *c = load(&(struct conf_source){
+		.listen = LIST("udp:*:7", "tcp:127.0.0.1:7", "unix:/run/a \"b\\.sock",
+			       "tcp:[::1]:7", "unix-dgram:@x", "mptcp:127.0.0.1:9"),
+		.model = "iterative",
+		.engine = "blocking",
+		.workers = "0",
+	});
+
+	(void)state;
+	assert_int_equal(c->n_services, 5);
+	assert_string_equal(c->services[0].name, "echo-udp");
+	assert_int_equal(c->services[0].udp.n_refuse_source_ports, 17);
+	assert_int_equal(c->services[0].udp.refuse_source_ports[16], 11211);
+	assert_false(option(&c->services[0], "SO_REUSEADDR")->set);
+	assert_string_equal(c->services[1].name, "echo-tcp");
+	assert_int_equal(c->services[1].n_listen, 2);
+	assert_string_equal(c->services[1].listen[1], "[::1]:7");
+	assert_string_equal(c->services[2].listen[0], "/run/a \"b\\.sock");
+	assert_int_equal(c->services[3].protocol, PROTO_UNIX_DGRAM);
+	assert_true(option(&c->services[4], "TCP_NODELAY")->set);
+	for (size_t i = 0; i < 5; i++) {
+		assert_string_equal(c->services[i].model->name, "iterative");
+		assert_string_equal(c->services[i].engine->name, "blocking");
+		assert_int_equal(c->services[i].workers, 1);
+	}
+	conf_free(c);
+}
+
+/* Every row set to something that is not its default. */
+static const char everything[] =
+	"log = { target = \"stderr\"; level = \"debug\"; connections = true; };\n"
+	"process = { open_files = 1024; processes = 0x40; memory = \"5G\"; core = 1;\n"
+	"	locked_memory = 65536; thread_stack = \"1M\"; nice = -5; user = \"root\";\n"
+	"	group = \"root\"; };\n"
+	"shutdown_timeout = 2;\n"
+	"services = (\n"
+	"{ name = \"a\"; protocol = \"mptcp\"; listen = ( \"127.0.0.1:1\", \"[::1]:0\" );\n"
+	"  model = \"thread\"; engine = \"blocking\"; workers = 7; max_clients = 3;\n"
+	"  when_full = \"reset\"; backlog = 65535; idle_timeout = 0.001; lifetime = 86400.5;\n"
+	"  write_timeout = 0; buffer = 4096;\n"
+	"  socket = { TCP_NODELAY = false; SO_REUSEADDR = true; SO_RCVBUF = \"64K\";\n"
+	"	SO_LINGER = false; SO_RCVTIMEO = 1.5; TCP_CONGESTION = \"reno\"; };\n"
+	"},\n"
+	"{ protocol = \"unix\"; listen = \"/tmp/x y\\\"\\\\\\x09z\"; mode = \"0700\";\n"
+	"  model = \"prethread\"; workers = 4096; },\n"
+	"{ protocol = \"udp\"; listen = [ \"*:9\" ]; socket = { SO_REUSEPORT = true;\n"
+	"	IP_MTU_DISCOVER = \"do\"; IP_ADD_MEMBERSHIP = \"239.9.9.9\"; SO_LINGER_ = 1; };\n"
+	"  udp = { refuse_source_ports = [ ]; answer_broadcast = true;\n"
+	"	groups = [ \"239.1.2.3\", \"ff02::9\" ]; interface = \"lo\"; }; } );\n";
+
+static char *without(const char *text, const char *part)
+{
+	char *copy = strdup(text), *at = strstr(copy, part);
+
+	assert_non_null(at);
+	memset(at, ' ', strlen(part));
+	return copy;
+}
+
+static void test_round_trip(void **state)
+{
+	char *text = without(everything, "SO_LINGER_ = 1;"), *first, *second;
+	struct conf *c = load_text(text);
+	const struct service_conf *s = &c->services[0];
+
+	(void)state;
+	assert_int_equal(c->process.memory, 5ll << 30);
+	assert_int_equal(c->process.processes, 64);
+	assert_int_equal(c->process.nice, -5);
+	assert_int_equal(s->idle_timeout, 1);
+	assert_int_equal(s->lifetime, 86400500);
+	assert_int_equal(s->workers, 1); /* of thread */
+	assert_int_equal(option(s, "SO_LINGER")->number, -1);
+	assert_int_equal(option(s, "TCP_NODELAY")->number, 0);
+	assert_int_equal(option(s, "SO_RCVTIMEO")->number, 1500000);
+	assert_int_equal(c->services[1].mode, 0700);
+	assert_string_equal(c->services[1].listen[0], "/tmp/x y\"\\\tz");
+	first = dump(c);
+	conf_free(c);
+	c = load_text(first);
+	second = dump(c);
+	conf_free(c);
+	assert_string_equal(first, second);
+	assert_non_null(strstr(first, "groups = [ \"239.1.2.3\", \"ff02::9\" ];"));
+	assert_non_null(strstr(first, "SO_RCVBUF = \"64K\";"));
+	assert_non_null(strstr(first, "idle_timeout = 0.001;"));
+	free(first);
+	free(second);
+	free(text);
+}
+
+/* A service's dump tells whether it changed: nothing else may be in it. */
+static void test_dump_service(void **state)
+{
+	struct conf *c = load(&(struct conf_source){.listen = LIST("tcp:[::1]:7", "udp:[::1]:7")});
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	conf_dump_service(&c->services[0], f);
+	fclose(f);
+	assert_non_null(strstr(text, "name = \"echo-tcp\";"));
+	assert_null(strstr(text, "udp"));
+	free(text);
+	conf_free(c);
+}
+
+static void test_overrides(void **state)
+{
+	struct conf *c = load(&(struct conf_source){
+		.listen = LIST("tcp:127.0.0.1:7", "unix:/run/x"),
+		.overrides = LIST("services[0].backlog=64", "shutdown_timeout=0.5",
+				  "services[0].socket.SO_RCVBUF=64K", "services[0].listen=[::1]:9",
+				  "services[1].listen=[\"/run/y\", \"@z\"]",
+				  "services[1].listen[1]=@zz", "services[1].mode=0600",
+				  "log={ level = \"debug\"; }", "log.connections=true",
+				  "services[0].socket.SO_RCVBUF=32768", "services[1].name=a.b",
+				  "process.memory=5000000000", "process.nice=-3"),
+	});
+
+	(void)state;
+	assert_int_equal(c->services[0].backlog, 64);
+	assert_int_equal(c->shutdown_timeout, 500);
+	assert_int_equal(option(&c->services[0], "SO_RCVBUF")->number, 32768);
+	assert_string_equal(c->services[0].listen[0], "[::1]:9");
+	assert_int_equal(c->services[1].n_listen, 2);
+	assert_string_equal(c->services[1].listen[0], "/run/y");
+	assert_string_equal(c->services[1].listen[1], "@zz");
+	assert_string_equal(c->services[1].name, "a.b");
+	assert_int_equal(c->services[1].mode, 0600);
+	assert_int_equal(c->log.level, LOG_DEBUG);
+	assert_true(c->log.connections);
+	assert_int_equal(c->process.memory, 5000000000);
+	assert_int_equal(c->process.nice, -3);
+	conf_free(c);
+}
+
+static void test_schema(void **state)
+{
+	char allowed[240];
+
+	(void)state;
+	for (size_t i = 0; i < n_conf_keys; i++) {
+		const struct conf_key *key = &conf_keys[i];
+		bool service = strncmp(key->path, CONF_SERVICE, strlen(CONF_SERVICE)) == 0;
+
+		assert_ptr_equal(conf_key_find(key->path), key);
+		assert_int_equal(key->protocols != 0, service);
+		assert_int_equal(key->text[strlen(key->text) - 1], '.');
+		assert_true(key->min <= key->max);
+		assert_true(strlen(conf_key_allowed(key, allowed, sizeof(allowed))) <
+			    sizeof(allowed) - 1);
+		assert_true(key->def || key->type == KEY_SOCKET || strstr(key->path, ".name") ||
+			    strstr(key->path, ".listen"));
+	}
+	assert_null(conf_key_find("services"));
+	assert_true(conf_key_group("log"));
+	assert_true(conf_key_group("services[].udp"));
+	assert_false(conf_key_group("shutdown_timeout"));
+	assert_false(conf_key_group("lo"));
+}
+
+static void test_suggest(void **state)
+{
+	static const struct {
+		const char *prefix, *name, *found;
+	} rows[] = {
+		{"", "shutdown_timout", "shutdown_timeout"},
+		{"", "Log", "log"},
+		{"", "service", "services"},
+		{"services[].", "backlgo", "backlog"},
+		{"services[].", "idletimeout", "idle_timeout"},
+		{"services[].", "model_", "model"},
+		{"services[].udp.", "group", "groups"},
+		{"services[].socket.", "SO_RCVBUFF", "SO_RCVBUF"},
+		{"services[].socket.", "so_rcvbuf", NULL},
+		{"", "backlog", "services[].backlog"},
+		{"services[].", "TCP_NODELAY", "services[].socket.TCP_NODELAY"},
+		{"services[].", "level", "log.level"},
+		{"", "zzzzzz", NULL},
+		{"", "x", NULL},
+		{"services[].", "a_name_that_is_longer_than_any_of_ours_can_be", NULL},
+	};
+	char buf[80];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *found = conf_key_suggest(rows[i].prefix, rows[i].name, buf,
+						     sizeof(buf));
+
+		if (!rows[i].found && found)
+			fail_msg("%s: %s", rows[i].name, found);
+		if (rows[i].found)
+			assert_string_equal(found ? found : "(nothing)", rows[i].found);
+	}
+}
+
+static char *read_shipped(const char *name)
+{
+	const char *srcdir = getenv("srcdir");
+	char file[512], *text = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	snprintf(file, sizeof(file), "%s/etc/%s", srcdir ? srcdir : ".", name);
+	f = fopen(file, "r");
+	if (!f)
+		return NULL;
+	assert_true(getdelim(&text, &size, '\0', f) > 0);
+	fclose(f);
+	return text;
+}
+
+/* The value that TEXT gives KEY, at a line "key = value;" or "# key = value;" of its
+ * group; or NULL.  The group of a service's key is looked for in all services. */
+static char *shipped_value(const char *text, const char *key)
+{
+	const char *dot = strrchr(key, '.');
+	const char *name = dot ? dot + 1 : key;
+	size_t len = strlen(name);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		const char *p = line + strspn(line, "\n\t# ");
+
+		if (strncmp(p, name, len) == 0 && strncmp(p + len, " = ", 3) == 0 &&
+		    p[len + 3] != '{')
+			return strndup(p + len + 3, strcspn(p + len + 3, ";"));
+		line += line[0] == '\n';
+	}
+	return NULL;
+}
+
+/* What two texts say as a value, white space and quotes apart. */
+static void assert_same_value(const char *key, const char *shipped, const char *def)
+{
+	struct conf_node *a = conf_override_value(shipped), *b = conf_override_value(def);
+	char x[80], y[80];
+
+	assert_int_equal(a->n, b->n);
+	for (size_t i = 0; i < a->n; i++)
+		assert_int_equal(a->child[i]->number, b->child[i]->number);
+	if (strcmp(node_describe(a, x, sizeof(x)), node_describe(b, y, sizeof(y))) != 0)
+		fail_msg("etc/echod.conf: %s = %s, the default is %s", key, x, y);
+	node_free(a);
+	node_free(b);
+}
+
+static void test_shipped(void **state)
+{
+	char *text = read_shipped("echod.conf");
+
+	(void)state;
+	if (!text)
+		skip();
+	for (size_t i = 0; i < n_conf_keys; i++) {
+		const struct conf_key *key = &conf_keys[i];
+		char *value = key->type == KEY_SOCKET ? NULL : shipped_value(text, key->path);
+
+		if (!value && key->type != KEY_SOCKET)
+			fail_msg("etc/echod.conf lacks %s", key->path);
+		if (value && key->def)
+			assert_same_value(key->path, value, key->def);
+		free(value);
+	}
+	for (size_t i = 0; i < n_sockopts; i++) {
+		char *value = shipped_value(text, sockopts[i].name);
+
+		assert_int_equal(value == NULL, sockopts[i].refused != NULL);
+		free(value);
+	}
+	free(text);
+}
+
+/* A default that is written is the same as one that is not. */
+static void test_shipped_says_defaults(void **state)
+{
+	char *text = read_shipped("echod.conf"), *said, *unsaid;
+	struct conf *c;
+
+	(void)state;
+	if (!text)
+		skip();
+	c = load_text(text);
+	said = dump(c);
+	conf_free(c);
+	c = load_text("services = ( { listen = [ \"127.0.0.1:7\", \"[::1]:7\" ]; }, "
+		      "{ protocol = \"udp\"; listen = [ \"127.0.0.1:7\", \"[::1]:7\" ]; } );");
+	unsaid = dump(c);
+	conf_free(c);
+	assert_string_equal(said, unsaid);
+	free(said);
+	free(unsaid);
+	free(text);
+}
+
+/* Each example line of etc/echod.conf is right: all socket options are taken. */
+static void test_shipped_examples(void **state)
+{
+	char *text = read_shipped("echod.conf");
+	struct conf *c;
+
+	(void)state;
+	if (!text)
+		skip();
+	for (char *p = text; (p = strstr(p, "\t# ")); p++)
+		if (isupper((unsigned char)p[3]) &&
+		    strncmp(p + 3 + strcspn(p + 3, " \n"), " = ", 3) == 0)
+			p[1] = ' ';
+	c = load_text(text);
+	assert_true(option(&c->services[0], "TCP_LINGER2")->set);
+	assert_true(option(&c->services[1], "IPV6_ADD_MEMBERSHIP")->set);
+	conf_free(c);
+	free(text);
+	text = read_shipped("echod-run.conf");
+	conf_free(load_text(text));
+	free(text);
+}
+
+static void test_problems(void **state)
+{
+	struct problems p;
+
+	(void)state;
+	assert_null(conf_load(&(struct conf_source){.file = "/nonexistent/x"}, &p));
+	assert_int_equal(p.n, 1);
+	assert_string_equal(p.line[0], "/nonexistent/x: No such file or directory");
+	problems_clear(&p);
+	assert_int_equal(p.n, 0);
+	assert_null(conf_load(&(struct conf_source){.listen = LIST("tcp")}, &p));
+	assert_string_equal(p.line[0], "--listen: \"tcp\" is not PROTOCOL:ADDRESS (PROTOCOL is one "
+				       "of tcp, udp, unix, unix-dgram, mptcp)");
+	problems_clear(&p);
+	assert_null(conf_free(NULL));
+}
+
+/* A file of nothing but mistakes has an end. */
+static void test_many_problems(void **state)
+{
+	struct problems p;
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		fprintf(f, "unknown%d = 1;\n", i);
+	fclose(f);
+	write_file(text);
+	free(text);
+	assert_null(conf_load(&(struct conf_source){.file = path}, &p));
+	assert_int_equal(p.n, 101);
+	assert_string_equal(p.line[100], "more than 100 mistakes: the rest is not shown");
+	problems_clear(&p);
+}
+
+static int set_up(void **state)
+{
+	int fd = mkstemp(path);
+
+	(void)state;
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_dump_service),
+		cmocka_unit_test(test_overrides),
+		cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_suggest),
+		cmocka_unit_test(test_shipped),
+		cmocka_unit_test(test_shipped_says_defaults),
+		cmocka_unit_test(test_shipped_examples),
+		cmocka_unit_test(test_problems),
+		cmocka_unit_test(test_many_problems),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
