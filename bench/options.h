@@ -15,9 +15,9 @@ static struct {
 	const char *name;
 	double min, max, value;
 } options[OPTIONS] = {
-	[PORT] = {"--port", 1, 65535, 0},        [CONNECTIONS] = {"--connections", 1, 100000, 64},
-	[SIZE] = {"--size", 1, CHUNK_MAX, 64},   [SECONDS] = {"--seconds", 0.01, 3600, 1},
-	[WARMUP] = {"--warmup", 0, 3600, 0.2},   [WINDOW] = {"--window", 1, 1 << 30, 256 * 1024},
+	[PORT] = {"--port", 1, 65535, 0},       [CONNECTIONS] = {"--connections", 1, 100000, 64},
+	[SIZE] = {"--size", 1, CHUNK_MAX, 64},  [SECONDS] = {"--seconds", 0.01, 3600, 1},
+	[WARMUP] = {"--warmup", 0, 3600, 0.2},  [WINDOW] = {"--window", 1, 1 << 30, 256 * 1024},
 	[SOURCES] = {"--sources", 0, 60000, 0},
 };
 
