@@ -16,7 +16,7 @@
 static enum cli_action parse(const char *text, struct cli *cli)
 {
 	static char copy[512];
-	char *argv[32] = {"echod"}, *save = NULL;
+	char name[] = "echod", *argv[32] = {name}, *save = NULL;
 	int argc = 1, old = dup(STDERR_FILENO);
 	enum cli_action action;
 
