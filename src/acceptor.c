@@ -5,7 +5,7 @@
  * Several processes watch one listener with EPOLLEXCLUSIVE: a client wakes one of them.
  * Whoever is woken and does not accept must see to it that somebody else looks: it rings
  * the bell, which all hear.  Who takes the listeners out of its set for good accepts once
- * more after that, since a client may have woken it alone. */
+ * more after that: one wake-up that was meant for it alone may be on its way. */
 #include "acceptor.h"
 
 #include "address.h"
@@ -166,8 +166,8 @@ static void failed(struct acceptor *a, int error)
 {
 	const struct accept_error *row = accept_errors;
 
-	if (error == EAGAIN || error == EINTR)
-		return;
+	if (error == EAGAIN || error == EINTR || error == EINVAL)
+		return; /* EINVAL: the supervisor has shut the listener; the leash says so too */
 	while (row->error && row->error != error)
 		row++;
 	stats_add(a->executor->stats, row->counter, 1);
@@ -253,6 +253,7 @@ void acceptor_resume(struct acceptor *a)
 	a->retry_at = 0;
 	if (a->executor->draining)
 		return;
+	acceptor_disarm(a); /* to add it again is to look whether anybody waits */
 	r = arm(a);
 	if (r < 0) { /* ENOMEM, ENOSPC (max_user_watches): again later */
 		a->retry_at = a->executor->now + RETRY;
@@ -309,7 +310,10 @@ enum accepted acceptor_wait(struct acceptor *a, struct client *client)
 	while ((r = acceptor_ready(a, &i)) == ACCEPT_CLIENT)
 		if (acceptor_take(a, i, client))
 			return ACCEPT_CLIENT;
-	if (r == ACCEPT_STOP && !a->executor->leaving && take_any(a, client))
-		return ACCEPT_CLIENT;
+	if (r == ACCEPT_STOP && !a->executor->leaving && !a->swept) {
+		a->swept = true;
+		if (take_any(a, client))
+			return ACCEPT_CLIENT;
+	}
 	return r;
 }

@@ -36,6 +36,7 @@ struct acceptor {
 	struct executor *executor;
 	int ep;
 	bool armed;            /* the listeners are in the set */
+	bool swept;            /* told to stop, and whom we were woken for has been taken */
 	bool troubled;         /* the latest accept failed for lack of something */
 	uint64_t retry_at;     /* ms: when to look again although nothing rang; 0 = no need */
 	_Atomic unsigned open; /* connections of this executor; a thread that serves one
@@ -62,8 +63,8 @@ enum accepted acceptor_ready(struct acceptor *a, size_t *i);
  * none is there, or none may be taken now. */
 bool acceptor_take(struct acceptor *a, size_t i, struct client *client);
 
-/* Wait for a client, or for the watched descriptor.  ACCEPT_STOP: told to stop, and no
- * client that has reached us is left behind. */
+/* Wait for a client, or for the watched descriptor.  ACCEPT_STOP: told to stop, and
+ * nobody that we alone were woken for is left behind. */
 enum accepted acceptor_wait(struct acceptor *a, struct client *client);
 
 /* A connection of this executor is over. */

@@ -99,6 +99,8 @@ const char *node_describe(const struct conf_node *n, char *buf, size_t size)
 		break;
 	case NODE_FLOAT:
 		snprintf(buf, size, "%.10g", n->real);
+		if (!strpbrk(buf, ".en"))
+			strncat(buf, ".0", size - strlen(buf) - 1);
 		break;
 	case NODE_STRING:
 		if (strlen(n->text) > 60)

@@ -31,9 +31,12 @@ static void refuse(const struct setting *s, struct conf_node *n, const char *wha
 {
 	char value[DESCRIBE_MAX], allowed[ALLOWED_MAX];
 
-	complain(s->complaints, n, "%s: %s %s (%s)", s->path,
-		 node_describe(n, value, sizeof(value)), what,
-		 conf_key_allowed(s->key, allowed, sizeof(allowed)));
+	conf_key_allowed(s->key, allowed, sizeof(allowed));
+	if (n->kind >= NODE_ARRAY)
+		complain(s->complaints, n, "%s: %s (%s)", s->path, what, allowed);
+	else
+		complain(s->complaints, n, "%s: %s %s (%s)", s->path,
+			 node_describe(n, value, sizeof(value)), what, allowed);
 	s->node->bad = true;
 }
 

@@ -321,6 +321,13 @@ struct listener *listener_close(struct listener *l)
 	return NULL;
 }
 
+struct listener *listener_shut(struct listener *l)
+{
+	if (protocols[l->protocol].stream)
+		shutdown(l->endpoint.fd, SHUT_RDWR);
+	return listener_close(l);
+}
+
 void listener_log_options(const struct listener *l, const struct service_conf *service)
 {
 	struct sockopt_value is;

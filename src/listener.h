@@ -45,6 +45,10 @@ int listener_set_options(struct listener *l, const struct service_conf *was,
 /* Close it, and remove its file if it is still ours.  Returns NULL. */
 struct listener *listener_close(struct listener *l);
 
+/* The same for every process that has the socket: whoever comes from now on is refused, even
+ * while workers that drain still hold their descriptors.  Returns NULL. */
+struct listener *listener_shut(struct listener *l);
+
 /* Log what the kernel made of the options that SERVICE asks for. */
 void listener_log_options(const struct listener *l, const struct service_conf *service);
 

@@ -54,6 +54,12 @@ int process_identity(const struct process_conf *conf, struct identity *out, cons
 			return -ENOENT;
 		out->gid = gr->gr_gid;
 	}
+	if (geteuid() == 0)
+		return 0;
+	if ((out->uid != (uid_t)-1 && out->uid != geteuid()) ||
+	    (out->gid != (gid_t)-1 && out->gid != getegid()))
+		return -EPERM;
+	*out = (struct identity){.uid = (uid_t)-1, .gid = (gid_t)-1};
 	return 0;
 }
 

@@ -16,8 +16,8 @@ struct identity {
 	gid_t gid; /* (gid_t)-1: likewise */
 };
 
-/* Look up process.user and process.group.  Returns 0, or -ENOENT with *WHO the name that
- * nobody has. */
+/* Look up process.user and process.group.  What we are already is left alone.  Returns 0,
+ * -ENOENT with *WHO the name that nobody has, or -EPERM with *WHO the one we may not be. */
 int process_identity(const struct process_conf *conf, struct identity *out, const char **who);
 
 /* Descriptors that a worker of ours can have: open_files, as far as the hard limit lets. */

@@ -30,8 +30,9 @@ struct part {
 struct setup {
 	struct supervisor *s;
 	struct conf *conf;
-	struct part *parts;      /* conf->n_services */
-	struct listener *opened; /* new ones, not yet the supervisor's */
+	struct part *parts;       /* conf->n_services */
+	struct listener *opened;  /* new ones, not yet the supervisor's */
+	struct identity identity; /* of its workers */
 	bool same_globals;
 };
 
@@ -278,6 +279,7 @@ static void swap(struct setup *t)
 	struct supervisor *s = t->s;
 	uint64_t now = timer_now();
 
+	s->env.identity = t->identity;
 	log_set_level(t->conf->log.level);
 	for (size_t i = 0; i < t->conf->n_services; i++)
 		settle_listeners(&t->parts[i]);
@@ -306,6 +308,19 @@ static void undo(struct setup *t)
 			crew_free(t->parts[i].made);
 }
 
+/* Who the workers will be: only root can make them somebody else. */
+static int find_identity(struct setup *t)
+{
+	const char *who = "";
+	int r = process_identity(&t->conf->process, &t->identity, &who);
+
+	if (r == -ENOENT)
+		log_err("process.user, process.group: there is no '%s' on this system", who);
+	else if (r < 0)
+		log_err("process.user, process.group: only root can become '%s'", who);
+	return r;
+}
+
 int setup_apply(struct supervisor *s, struct conf *conf)
 {
 	struct setup t = {
@@ -313,11 +328,12 @@ int setup_apply(struct supervisor *s, struct conf *conf)
 		.conf = conf,
 		.same_globals = s->conf && same_globals(s->conf, conf),
 	};
-	int r = 0;
+	int r;
 
 	t.parts = calloc(conf->n_services, sizeof(*t.parts));
 	if (!t.parts)
 		return -ENOMEM;
+	r = find_identity(&t);
 	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
 		t.parts[i].service = &conf->services[i];
 		r = open_listeners(&t, &t.parts[i]);

@@ -124,14 +124,14 @@ static void stop(struct run *run, uint64_t now)
 	log_notice("stopping");
 	run->s.stopping = true;
 	run->reload_wanted = false;
+	for (struct crew *c = run->s.crews; c; c = c->next)
+		crew_drain(c, now, run->s.conf->shutdown_timeout);
 	while (run->s.listeners) {
 		struct listener *l = run->s.listeners;
 
 		run->s.listeners = l->next;
-		listener_close(l);
+		listener_shut(l);
 	}
-	for (struct crew *c = run->s.crews; c; c = c->next)
-		crew_drain(c, now, run->s.conf->shutdown_timeout);
 }
 
 static void ended(struct run *run, const siginfo_t *who, uint64_t now)
@@ -312,21 +312,16 @@ static int watch_all(struct run *run)
 }
 
 /* What all crews will be given. */
-static int prepare(struct run *run, const struct conf *conf)
+static int prepare(struct run *run)
 {
 	struct supervisor *s = &run->s;
-	const char *who = "";
-	int r;
 
 	s->own_ports = mmap(NULL, sizeof(*s->own_ports), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (s->own_ports == MAP_FAILED)
 		return -errno;
 	s->env = (struct crew_env){.own_ports = s->own_ports, .hello = run->hello[1]};
-	r = process_identity(&conf->process, &s->env.identity, &who);
-	if (r < 0)
-		log_err("process.user, process.group: there is no '%s'", who);
-	return r;
+	return 0;
 }
 
 static int exit_code(int r)
@@ -361,7 +356,7 @@ int supervisor_run(struct conf *conf, const struct conf_source *source)
 	if (r >= 0)
 		r = logger_start(&run.logger);
 	if (r >= 0)
-		r = prepare(&run, conf);
+		r = prepare(&run);
 	if (r >= 0)
 		r = setup_apply(&run.s, conf);
 	if (r < 0) {

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/* echod - the echo service of RFC 862.  Start here; the data flows down this map:
+ *
+ *   main                   command line, configuration, supervisor
+ *    cli                   options, --help, --check, --dump-config
+ *    conf_*                the file: text, grammar, rows, rules; one const struct conf
+ *    supervisor            signals, children, time; setup puts a configuration in force
+ *     listener             sockets; sockopt_* their options, a row each
+ *     crew                 the workers of one service and the memory they share
+ *      worker              from fork to model; process_* limits and privileges
+ *       model_*            who runs: iterative, fork, thread, prefork, prethread
+ *        executor          one process or thread that serves, and its waits
+ *         engine_*         how it serves: blocking, epoll; pool, timer
+ *          acceptor        takes clients, within limits; slots: who is connected
+ *          conn            one connection: bytes, deadlines, end; echo: what is next
+ *          dgram           one datagram in, the same one out, or silence
+ *           stats, log     counters; lines for the logger process
+ *
+ * ARCHITECTURE.md says why. */
+#include "cli.h"
+#include "conf.h"
+#include "process.h"
+#include "supervisor.h"
+
+#include <bsd/unistd.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Read the configuration and serve it. */
+static int serve(const struct conf_source *source)
+{
+	struct problems problems = {.n = 0};
+	struct conf *conf = conf_load(source, &problems);
+
+	cli_print_problems(&problems, stderr);
+	problems_clear(&problems);
+	return conf ? supervisor_run(conf, source) : EX_CONFIG;
+}
+
+int main(int argc, char *argv[])
+{
+	struct cli cli;
+	int code;
+
+	process_open_standard();
+	setproctitle_init(argc, argv, environ);
+	if (cli_parse(argc, argv, &cli) == CLI_RUN)
+		code = serve(&cli.source);
+	else
+		code = cli_act(&cli);
+	cli_clear(&cli);
+	return code;
+}
