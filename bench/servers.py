@@ -120,6 +120,11 @@ class Server:
                 time.sleep(0.02)
         return "does not accept"
 
+    def died(self):
+        if self.process.poll() is not None and not self.wrong:
+            self.wrong = f"died: status {self.process.returncode}: {self.log_tail()}"
+        return bool(self.wrong)
+
     def log_tail(self):
         with open(self.log, errors="replace") as f:
             return " | ".join(f.read().splitlines()[-2:])
