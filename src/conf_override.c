@@ -130,6 +130,17 @@ static struct conf_node **follow(struct conf_node *parent, const struct step *st
 	return &parent->child[parent->n - 1];
 }
 
+static bool is_path(const char *path)
+{
+	struct step step = {.end = path};
+
+	do {
+		if (!parse_step(step.end, step.end == path, &step))
+			return false;
+	} while (*step.end);
+	return true;
+}
+
 /* The place that PATH names in ROOT, or NULL with a complaint. */
 static struct conf_node **find(struct conf_node *root, const char *path, struct complaints *c)
 {
@@ -138,12 +149,13 @@ static struct conf_node **find(struct conf_node *root, const char *path, struct 
 	char walked[128];
 	struct step step;
 
+	if (!is_path(path)) {
+		complain_of(c, origin, "\"%.100s\" is not a path such as services[0].backlog",
+			    path);
+		return NULL;
+	}
 	do {
-		if (!parse_step(p, p == path, &step)) {
-			complain_of(c, origin,
-				    "\"%.100s\" is not a path such as services[0].backlog", path);
-			return NULL;
-		}
+		parse_step(p, p == path, &step);
 		snprintf(walked, sizeof(walked), "%.*s", (int)(p - path), path);
 		at = follow(*at, &step, walked, c);
 		p = step.end;

@@ -235,10 +235,10 @@ static int refuse_twice(struct parser *p, const struct token *seen, size_t n)
 			      t->len > 40 ? 40 : (int)t->len, t->text, seen[i].place.line);
 		return -EINVAL;
 	}
-	if (n < CONF_ELEMENTS_MAX)
+	if (n < CONF_SETTINGS_MAX)
 		return 0;
 	scan_complain(&p->scan, t->place, true, "more than %d settings in one group",
-		      CONF_ELEMENTS_MAX);
+		      CONF_SETTINGS_MAX);
 	return -EINVAL;
 }
 

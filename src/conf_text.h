@@ -39,7 +39,8 @@ struct conf_text {
 enum {
 	CONF_BYTES_MAX = 1 << 20, /* of a configuration, includes counted */
 	CONF_STRING_MAX = 4096,   /* bytes of one string: libconfig 1.5 grows them quadratically */
-	CONF_ELEMENTS_MAX = 1024, /* of one group, list or array: it searches them one by one */
+	CONF_ELEMENTS_MAX = 1024, /* of one list or array */
+	CONF_SETTINGS_MAX = 256,  /* of one group: libconfig compares each with all */
 	CONF_DEPTH_MAX = 16,      /* of nesting */
 	CONF_INCLUDE_DEPTH = 10,  /* libconfig's own limit */
 	CONF_INCLUDES_MAX = 100   /* in all */
