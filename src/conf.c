@@ -112,8 +112,9 @@ struct conf *conf_load(const struct conf_source *source, struct problems *proble
 		load(conf, root, source, &c);
 	node_free(root);
 	conf_text_clear(&t);
-	/* One that could not be made is a failure even if nobody could say why. */
-	if (complaints_report(&c, problems) || !root)
+	if (!root && c.n == 0)
+		c.no_memory = true; /* nothing else fails in silence */
+	if (complaints_report(&c, problems))
 		conf = conf_free(conf);
 	return conf;
 }

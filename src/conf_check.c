@@ -40,6 +40,13 @@ static struct conf_node *element(const struct build *b, size_t i, const char *pa
 	return list && n < list->n ? list->child[n] : list;
 }
 
+/* Is the name of service I a default of a protocol that it does not have? */
+static bool guessed_name(const struct build *b, size_t i)
+{
+	return b->service[i]->kind != NODE_GROUP || conf_build_bad(b, i, "name") ||
+	       (conf_build_bad(b, i, "protocol") && !conf_build_node(b, i, "name"));
+}
+
 static void check_name(struct build *b, size_t i)
 {
 	const struct service_conf *s = &b->conf->services[i];
@@ -53,7 +60,8 @@ static void check_name(struct build *b, size_t i)
 		return;
 	}
 	for (size_t j = 0; j < i; j++) {
-		if (strcmp(b->conf->services[j].name, s->name) != 0)
+		if (strcmp(b->conf->services[j].name, s->name) != 0 || guessed_name(b, i) ||
+		    guessed_name(b, j))
 			continue;
 		conf_build_complain(b, i, "name", "\"%s\" is the name of services[%zu] too%s",
 				    s->name, j,
@@ -64,7 +72,7 @@ static void check_name(struct build *b, size_t i)
 
 static void check_listen(struct build *b, size_t i)
 {
-	if (!conf_build_node(b, i, "listen") && b->service[i]->kind == NODE_GROUP)
+	if (!conf_build_node(b, i, "listen"))
 		conf_build_complain(b, i, "listen", "missing (an array of addresses)");
 }
 
@@ -292,6 +300,8 @@ void conf_check(struct build *b)
 
 	check_user(b);
 	for (size_t i = 0; i < b->conf->n_services; i++) {
+		if (b->service[i]->kind != NODE_GROUP)
+			continue;
 		for (size_t r = 0; r < sizeof(rules) / sizeof(rules[0]); r++)
 			rules[r](b, i);
 		parse_listen(b, i, &all);

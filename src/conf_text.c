@@ -230,9 +230,13 @@ static int refuse_twice(struct parser *p, const struct token *seen, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (seen[i].len != t->len || memcmp(seen[i].text, t->text, t->len) != 0)
 			continue;
+		const struct place *first = &seen[i].place;
+		bool here = first->file == t->place.file;
+
 		scan_complain(&p->scan, t->place, true,
-			      "%.*s is set twice in one group (first in line %u)",
-			      t->len > 40 ? 40 : (int)t->len, t->text, seen[i].place.line);
+			      "%.*s is set twice in one group (first in %s%s%u)",
+			      t->len > 40 ? 40 : (int)t->len, t->text, here ? "line" : first->file,
+			      here ? " " : ":", first->line);
 		return -EINVAL;
 	}
 	if (n < CONF_SETTINGS_MAX)

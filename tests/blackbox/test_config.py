@@ -116,6 +116,22 @@ def test_many_settings(directory):
     assert len(lines) == 101 and lines[-1] == "more than 100 mistakes: the rest is not shown"
 
 
+def test_no_complaint_follows_from_another(directory):
+    """What rests on a wrong value is not judged: one mistake, one line."""
+    text = """services = (
+      "tcp",
+      { protocol = "tpc"; listen = "127.0.0.1:7"; socket = { TCP_CORK = true; };
+        udp = { groups = [ ]; }; model = "fork"; },
+      { listen = [ "127.0.0.1:7" ]; model = "forq"; engine = "epoll"; }
+    );"""
+    assert refused(directory, text) == [
+        "F:2: services[0]: is a string (a group { })",
+        'F:3: services[1].protocol: "tpc" is not known (one of "tcp", "udp", "unix", '
+        '"unix-dgram", "mptcp")',
+        'F:5: services[2].model: "forq" is not known (one of "iterative", "fork", "thread", '
+        '"prefork", "prethread")']
+
+
 def test_many_services(directory):
     listen = ", ".join(f'{{ name = "s{i}"; listen = "127.0.0.1:{i}"; }}' for i in range(1, 258))
     assert refused(directory, f"services = ( {listen} );") == [
@@ -199,6 +215,12 @@ def test_include_loop(directory):
     write(directory / "a", '@include "b"\n')
     write(directory / "b", '\n@include "a"\n')
     assert refused(directory, '@include "a"\n') == ['b:2: @include "a": includes itself']
+
+
+def test_include_sets_twice(directory):
+    write(directory / "sub", "log = { };\nshutdown_timeout = 1;\n")
+    assert refused(directory, 'shutdown_timeout = 1;\n@include "sub"\n') == [
+        "sub:2: syntax error: shutdown_timeout is set twice in one group (first in F:1)"]
 
 
 def test_include_depth(directory):
@@ -354,7 +376,7 @@ def test_usage(arguments, line):
 
 def test_help_and_version():
     out, _ = run("--help")
-    assert len(out) <= 40 and max(len(x) for x in out) <= 80
+    assert len(out) <= 40 and max(len(x) for x in out) <= 100
     for word in ("--listen", "prethread", "epoll", "-o,"):
         assert any(word in x for x in out), word
     assert re.fullmatch(r"echod \d+\.\d+\S*", run("--version")[0][0])
