@@ -337,6 +337,7 @@ void listener_log_options(const struct listener *l, const struct service_conf *s
 		const struct sockopt_value *v = &service->sockopts.value[i];
 
 		if (!v->set || sockopts[i].unreadable ||
+		    sockopt_stage(&sockopts[i], service->protocol) == AT_CONNECTION ||
 		    sockopt_get(l->endpoint.fd, &sockopts[i], &is) < 0)
 			continue;
 		sockopt_format(&sockopts[i], v, asked, sizeof(asked));

@@ -9,7 +9,6 @@
 #include "process.h"
 #include "timer.h"
 
-#include <bsd/unistd.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -177,7 +176,7 @@ static _Noreturn void logger_main(const struct logger *l)
 	int keep[] = {l->line[0]};
 	struct identity nobody = {.uid = (uid_t)-1, .gid = (gid_t)-1};
 
-	setproctitle("logger");
+	process_title("logger");
 	process_keep_only(keep, 1);
 	process_ignore_signals();
 	log_set_sink(-1, NULL);

@@ -22,10 +22,8 @@
 #include "process.h"
 #include "supervisor.h"
 
-#include <bsd/unistd.h>
 #include <stdlib.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 /* Read the configuration and serve it. */
 static int serve(const struct conf_source *source)
@@ -44,7 +42,7 @@ int main(int argc, char *argv[])
 	int code;
 
 	process_open_standard();
-	setproctitle_init(argc, argv, environ);
+	process_title_init(argc, argv);
 	if (cli_parse(argc, argv, &cli) == CLI_RUN)
 		code = serve(&cli.source);
 	else

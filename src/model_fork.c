@@ -10,11 +10,11 @@
 #include "conf.h"
 #include "executor.h"
 #include "log.h"
+#include "process.h"
 #include "slots.h"
 #include "stats.h"
 #include "worker.h"
 
-#include <bsd/unistd.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -62,7 +62,7 @@ static _Noreturn void child(struct parent *p, const struct client *client, pid_t
 
 	process_keep_only(keep, sizeof(keep) / sizeof(keep[0]));
 	slots_give(w->slots, client->slot, parent, getpid());
-	setproctitle("%s fork client", w->conf->name);
+	process_title("%s fork client", w->conf->name);
 	executor_init(&ex, w, 1);
 	w->conf->engine->echo(&ex, client);
 	_exit(EXIT_SUCCESS);

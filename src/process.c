@@ -5,14 +5,18 @@
 #include "conf.h"
 #include "log.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -161,6 +165,30 @@ int process_drop_privileges(const struct identity *identity)
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	return r;
+}
+
+/* Where the name that we were called by ends: the title is written over it. */
+static char *name_end;
+
+void process_title_init(int argc, char *argv[])
+{
+	name_end = argv[0] + strlen(argv[0]);
+	setproctitle_init(argc, argv, environ);
+}
+
+/* libbsd marks the end of a name that is longer than the title with a dot, which ps(1)
+ * shows if there are arguments too: take it away. */
+void process_title(const char *format, ...)
+{
+	char title[128];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(title, sizeof(title), format, ap);
+	va_end(ap);
+	setproctitle("%s", title);
+	if (*name_end == '.')
+		*name_end = '\0';
 }
 
 static int by_number(const void *a, const void *b)

@@ -37,6 +37,12 @@ void process_limit(const struct process_conf *conf);
  * process must not serve. */
 int process_drop_privileges(const struct identity *identity);
 
+/* Prepare for process_title(): call it first of all in main(), with its arguments. */
+void process_title_init(int argc, char *argv[]);
+
+/* Be called "echod: " and the rest by ps(1): setproctitle(3bsd). */
+void process_title(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Close every descriptor but the standard ones and the N in KEEP, which it sorts. */
 void process_keep_only(int *keep, size_t n);
 

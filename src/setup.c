@@ -235,7 +235,7 @@ static void keep_wanted(struct supervisor *s, struct listener *opened)
 			continue;
 		}
 		*at = l->next;
-		listener_close(l);
+		listener_shut(l);
 	}
 }
 

@@ -8,10 +8,10 @@
 #include "listener.h"
 #include "log.h"
 #include "logger.h"
+#include "process.h"
 #include "setup.h"
 #include "timer.h"
 
-#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -349,7 +349,7 @@ int supervisor_run(struct conf *conf, const struct conf_source *source)
 	struct run run = {.s = {.source = source}};
 	int r;
 
-	setproctitle("supervisor");
+	process_title("supervisor");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	log_set_level(conf->log.level);
 	r = watch_all(&run);

@@ -10,7 +10,6 @@
 #include "process.h"
 #include "slots.h"
 
-#include <bsd/unistd.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -38,7 +37,7 @@ void worker_main(struct worker *w)
 {
 	int r;
 
-	setproctitle("%s %s worker %u", w->conf->name, w->conf->model->name, w->number);
+	process_title("%s %s worker %u", w->conf->name, w->conf->model->name, w->number);
 	keep_own(w);
 	process_ignore_signals();
 	process_limit(w->process);
