@@ -185,11 +185,16 @@ static void log_service(const struct part *part)
 	const struct service_conf *c = part->service;
 	unsigned max_clients = part->made->max_clients;
 
+	if (!part->made->slots) {
+		log_info("service=%s model=%s engine=%s workers=%u", c->name, c->model->name,
+			 c->engine->name, c->workers);
+		return;
+	}
 	log_info("service=%s model=%s engine=%s workers=%u max_clients=%u backlog=%u buffer=%u "
 		 "idle_timeout=%g lifetime=%g write_timeout=%g",
 		 c->name, c->model->name, c->engine->name, c->workers, max_clients, c->backlog,
 		 c->buffer, c->idle_timeout / 1e3, c->lifetime / 1e3, c->write_timeout / 1e3);
-	if (max_clients < c->max_clients && part->made->slots)
+	if (max_clients < c->max_clients)
 		log_notice("service=%s max_clients=%u is lowered to %u: process.open_files allows "
 			   "no more",
 			   c->name, c->max_clients, max_clients);

@@ -27,6 +27,8 @@
 enum {
 	CHECK = 1000,      /* ms between the regular looks at the workers' beats */
 	DRAINING_MOST = 8, /* old crews that may still drain when a reload begins */
+	ONE_STOP = 100,    /* ms: signals closer than that are one request: timeout(1) sends
+			    * one to the child and one to its group */
 	LAG = 5            /* ms: timer_now() is as exact as a tick, the alarm more so */
 };
 
@@ -46,6 +48,7 @@ struct run {
 	int hello[2];
 	bool ready;         /* has been said, for the configuration in force */
 	bool reload_wanted; /* while too many old crews drain */
+	uint64_t stop_at;   /* ms, when it was first told to stop */
 	uint64_t check_at;  /* ms */
 };
 
@@ -115,6 +118,8 @@ static void reload(struct run *run)
 
 static void stop(struct run *run, uint64_t now)
 {
+	if (run->s.stopping && now - run->stop_at < ONE_STOP)
+		return;
 	if (run->s.stopping) {
 		log_notice("stopping at once");
 		for (struct crew *c = run->s.crews; c; c = c->next)
@@ -123,6 +128,7 @@ static void stop(struct run *run, uint64_t now)
 	}
 	log_notice("stopping");
 	run->s.stopping = true;
+	run->stop_at = now;
 	run->reload_wanted = false;
 	for (struct crew *c = run->s.crews; c; c = c->next)
 		crew_drain(c, now, run->s.conf->shutdown_timeout);
