@@ -25,41 +25,50 @@ static void set_origin(struct conf_node *n)
 		set_origin(n->child[i]);
 }
 
-/* The one setting of TEXT, if it is one. */
-static struct conf_node *parse(const char *text)
+/* The value of the one setting of TEXT into *OUT.  Returns 0, -EINVAL if TEXT is not one
+ * setting, or -ENOMEM. */
+static int parse(const char *text, struct conf_node **out)
 {
 	struct conf_text t;
-	struct conf_node *root = NULL, *value = NULL;
+	struct conf_node *root = NULL;
+	int r = conf_text_string(&t, origin, text, NULL);
 
-	if (conf_text_string(&t, origin, text, NULL) == 0)
+	if (r == 0) {
 		root = conf_file_tree(&t, NULL);
-	if (root && root->n == 1) {
-		value = root->child[0];
+		r = !root ? -ENOMEM : root->n == 1 ? 0 : -EINVAL;
+	}
+	if (r == 0) {
+		*out = root->child[0];
 		root->n = 0; /* taken out */
-		free(value->name);
-		value->name = NULL;
+		free((*out)->name);
+		(*out)->name = NULL;
 	}
 	node_free(root);
 	conf_text_clear(&t);
-	return value;
+	return r;
+}
+
+static struct conf_node *string_node(const char *text)
+{
+	struct conf_node *n = node_new(NODE_STRING, NULL);
+
+	if (n)
+		n->text = strdup(text);
+	return n && !n->text ? node_free(n) : n;
 }
 
 struct conf_node *conf_override_value(const char *text)
 {
 	struct conf_node *n = NULL;
 	char *setting;
+	int r;
 
 	if (asprintf(&setting, "value = %s\n", text) < 0)
 		return NULL;
-	n = parse(setting);
+	r = parse(setting, &n);
 	free(setting);
-	if (!n) {
-		n = node_new(NODE_STRING, NULL);
-		if (n)
-			n->text = strdup(text);
-		if (n && !n->text)
-			n = node_free(n);
-	}
+	if (r == -EINVAL)
+		n = string_node(text);
 	if (n)
 		set_origin(n);
 	return n;
