@@ -76,7 +76,7 @@ int acceptor_init(struct acceptor *a, struct executor *ex)
 	const struct worker *w = ex->worker;
 	int r;
 
-	*a = (struct acceptor){.executor = ex};
+	*a = (struct acceptor){.executor = ex, .pid = getpid()};
 	if (w->slots)
 		a->hint = (uint32_t)((uint64_t)w->slots->n * (w->number - 1 + ex->index) /
 				     w->conf->workers);
@@ -200,7 +200,7 @@ static int64_t claim(struct acceptor *a)
 
 	if (a->open >= w->capacity)
 		return -EMFILE;
-	return slots_claim_or_wait(w->slots, getpid(), &a->hint);
+	return slots_claim_or_wait(w->slots, a->pid, &a->hint);
 }
 
 bool acceptor_take(struct acceptor *a, size_t i, struct client *client)

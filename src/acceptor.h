@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct executor;
 
@@ -41,6 +42,7 @@ struct acceptor {
 	uint64_t retry_at;     /* ms: when to look again although nothing rang; 0 = no need */
 	_Atomic unsigned open; /* connections of this executor; a thread that serves one
 			       * takes itself off */
+	pid_t pid;             /* of this process: the owner of the slots that it claims */
 	uint32_t hint;         /* where to look for a slot */
 };
 

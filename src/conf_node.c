@@ -114,6 +114,23 @@ const char *node_describe(const struct conf_node *n, char *buf, size_t size)
 	return buf;
 }
 
+/* Bytes of the printable character at P, which is ASCII or UTF-8; 0 if there is none. */
+static size_t printable(const char *p)
+{
+	unsigned char c = (unsigned char)*p;
+	size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+
+	if (c < 0x80)
+		return c >= ' ' && c != 0x7f;
+	/* 0xc2 0x80 to 0x9f are control characters too. */
+	if (c < 0xc2 || c > 0xf4 || (c == 0xc2 && (unsigned char)p[1] < 0xa0))
+		return 0;
+	for (size_t i = 1; i <= more; i++)
+		if (((unsigned char)p[i] & 0xc0) != 0x80)
+			return 0;
+	return more + 1;
+}
+
 /* Take LINE over.  Escape sequences of a hostile file shall not reach a terminal. */
 static void add(struct complaints *c, unsigned order, char *line)
 {
@@ -131,9 +148,13 @@ static void add(struct complaints *c, unsigned order, char *line)
 		free(line);
 		return;
 	}
-	for (char *p = line; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
+	for (char *p = line; *p;) {
+		size_t len = printable(p);
+
+		if (len == 0)
 			*p = '?';
+		p += len ? len : 1;
+	}
 	c->entry = grown;
 	grown[c->n] = (struct complaint){.order = order, .serial = c->n, .line = line};
 	c->n++;

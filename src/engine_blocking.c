@@ -17,10 +17,11 @@ enum { BATCH = 64 /* datagrams between two looks at the leash */ };
 
 static void blocking_echo(struct executor *ex, const struct client *client)
 {
-	enum conn_want want = CONN_READ;
+	enum conn_want want;
 	struct conn c;
 
 	conn_open(&c, ex, client);
+	want = conn_step(&c, ex); /* the first bytes are often there already */
 	while (want != CONN_CLOSED) {
 		short events = want == CONN_READ ? POLLIN : POLLOUT;
 
