@@ -1,37 +1,15 @@
 # SPDX-License-Identifier: ISC
-"""The configuration, from outside: bad ones are refused with their exact complaints, hostile
-files neither hang nor kill, good ones come back from --dump-config as they are in force."""
+"""The configuration, from outside: bad ones are refused with their exact complaints, good ones
+come back from --dump-config as they are in force."""
 
-import os
 import re
-import resource
 import signal
 import subprocess
 
 import harness
 import pytest
 from bad_configs import BAD, service
-
-GOOD = service("")
-QUICK = 1.0  # seconds of CPU that any of it may take
-
-
-def run(*arguments, cwd=None, code=0):
-    """Run echod with ARGUMENTS to its end.  Returns the lines of its two outputs."""
-    begin = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([harness.ECHOD, *arguments], cwd=cwd, text=True, timeout=20 * harness.SLOW,
-                          stdin=subprocess.DEVNULL, capture_output=True, errors="replace")
-    end = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
-    assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert seconds < QUICK * harness.SLOW
-    return done.stdout.splitlines(), done.stderr.splitlines()
-
-
-def write(path, data):
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    path.chmod(0o644)
-    return path
+from configs import EVERYTHING, GOOD, refused, run, write
 
 
 @pytest.fixture
@@ -39,12 +17,6 @@ def directory(tmp_path):
     """The current directory of echod: file names in complaints are then short."""
     write(tmp_path / "good", GOOD)
     return tmp_path
-
-
-def refused(directory, text, *arguments):
-    """What is said about a file F of TEXT."""
-    write(directory / "F", text)
-    return run("--check", "-c", "F", *arguments, cwd=directory, code=78)[1]
 
 
 # --- bad configurations
@@ -66,196 +38,7 @@ def test_bad_at_start(directory):
     assert "F:3: services[0].backlog: 0 is out of range (an integer, 1 to 65535)" in err
 
 
-# --- hostile files
-
-def test_missing(directory):
-    assert run("-t", "-c", "none", cwd=directory, code=78)[1] == [
-        "none: No such file or directory"]
-
-
-def test_directory(directory):
-    assert run("-t", "-c", ".", cwd=directory, code=78)[1] == [".: is a directory"]
-
-
-def test_fifo(directory):
-    os.mkfifo(directory / "fifo")
-    assert run("-t", "-c", "fifo", cwd=directory, code=78)[1] == [
-        "fifo: is not a regular file"]
-
-
-@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/tty"])
-def test_device(directory, device):
-    (line,) = run("-t", "-c", device, cwd=directory, code=78)[1]
-    assert line in (f"{device}: is not a regular file", f"{device}: No such device or address")
-
-
-def test_symbolic_link_loop(directory):
-    os.symlink("loop", directory / "loop")
-    assert run("-t", "-c", "loop", cwd=directory, code=78)[1] == [
-        "loop: Too many levels of symbolic links"]
-
-
-def test_large(directory):
-    assert refused(directory, "#" * (2 << 20)) == ["F: makes the configuration larger than 1 MiB"]
-    assert refused(directory, "a = \"" + "x" * (1 << 20)) == [
-        "F: makes the configuration larger than 1 MiB"]
-    assert refused(directory, "a = \"" + "x" * 1_000_000 + "\";") == [
-        "F:1: syntax error: a string is longer than 4096 bytes"]
-    write(directory / "good", GOOD + " " * ((1 << 20) - len(GOOD)))
-    run("-t", "-c", "good", cwd=directory)
-
-
-def test_many_settings(directory):
-    """What makes libconfig look through a group for each name of it."""
-    text = "".join(f"a{i} = 1;\n" for i in range(100_000))
-    assert refused(directory, text[:1_000_000]) == [
-        "F:257: syntax error: more than 256 settings in one group"]
-    group = "".join(f"a{i}=1;" for i in range(250))
-    text = "".join(f"g{i} = {{ {group} }};\n" for i in range(250))
-    lines = refused(directory, text)
-    assert len(lines) == 101 and lines[-1] == "more than 100 mistakes: the rest is not shown"
-
-
-def test_no_complaint_follows_from_another(directory):
-    """What rests on a wrong value is not judged: one mistake, one line."""
-    text = """services = (
-      "tcp",
-      { protocol = "tpc"; listen = "127.0.0.1:7"; socket = { TCP_CORK = true; };
-        udp = { groups = [ ]; }; model = "fork"; },
-      { listen = [ "127.0.0.1:7" ]; model = "forq"; engine = "epoll"; }
-    );"""
-    assert refused(directory, text) == [
-        "F:2: services[0]: is a string (a group { })",
-        'F:3: services[1].protocol: "tpc" is not known (one of "tcp", "udp", "unix", '
-        '"unix-dgram", "mptcp")',
-        'F:5: services[2].model: "forq" is not known (one of "iterative", "fork", "thread", '
-        '"prefork", "prethread")']
-
-
-def test_many_services(directory):
-    listen = ", ".join(f'{{ name = "s{i}"; listen = "127.0.0.1:{i}"; }}' for i in range(1, 258))
-    assert refused(directory, f"services = ( {listen} );") == [
-        "F:1: services: too many (1 to 256 services are possible)"]
-
-
-def test_random_bytes(directory):
-    for seed in range(20):
-        data = bytes((seed * 7919 + i * i * 31 + (i >> 3)) & 0xff for i in range(5000))
-        (line,) = refused(directory, data)
-        assert re.match(r"F:\d+: syntax error: ", line)
-        assert line.isprintable()
-
-
-def test_every_prefix(directory):
-    """A file that was cut off anywhere is refused or right, and never more than that."""
-    text = (service('protocol = "udp"; udp = { groups = [ "239.1.2.3" ]; }; /* c */')
-            + "log = { connections = true; };")
-    for n in range(0, len(text), 3):
-        write(directory / "F", text[:n])
-        done = subprocess.run([harness.ECHOD, "-t", "-c", "F"], cwd=directory,
-                              capture_output=True, text=True, timeout=60)
-        assert done.returncode in (0, 78)
-        assert (done.returncode == 0) == (done.stderr == "")
-
-
-@pytest.mark.parametrize("mode", [0o666, 0o664, 0o646])
-def test_writable_by_others(directory, mode):
-    (directory / "good").chmod(mode)
-    assert run("-t", "-c", "good", cwd=directory, code=78)[1] == [
-        "good: may be written by group or others (chmod go-w)"]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_owner(directory):
-    os.chown(directory / "good", 65534, 65534)
-    assert run("-t", "-c", "good", cwd=directory, code=78)[1] == [
-        "good: belongs neither to root nor to the user who runs echod"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_unreadable(directory):
-    (directory / "good").chmod(0)
-    assert run("-t", "-c", "good", cwd=directory, code=78)[1] == ["good: Permission denied"]
-
-
-# --- includes
-
-def test_include(directory):
-    """Included from the directory of the main file, with lines of its own."""
-    (directory / "sub").mkdir()
-    write(directory / "sub" / "F", '# main\n@include "part"\nshutdown_timeout = -1;\n')
-    write(directory / "sub" / "part", "\n\n" + service("backlog = 0;"))
-    assert run("-t", "-c", "sub/F", cwd=directory, code=78)[1] == [
-        "sub/part:5: services[0].backlog: 0 is out of range (an integer, 1 to 65535)",
-        "sub/F:3: shutdown_timeout: -1 is out of range (seconds, 0.0 to 86400.0)"]
-    write(directory / "sub" / "part", "\n\n" + GOOD)
-    write(directory / "sub" / "F", f'@include "{directory}/sub/part"\n')
-    run("-t", "-c", "sub/F", cwd=directory)
-
-
-@pytest.mark.parametrize("target, why", [
-    (".", "is a directory"),
-    ("/", "is a directory"),
-    ("none", "No such file or directory"),
-    ("F", "includes itself"),
-    ("fifo", "is not a regular file"),
-    ("/dev/zero", "is not a regular file"),
-    ("large", "makes the configuration larger than 1 MiB"),
-    ("open", "may be written by group or others (chmod go-w)"),
-])
-def test_include_refused(directory, target, why):
-    os.mkfifo(directory / "fifo")
-    write(directory / "large", " " * (1 << 20))
-    write(directory / "open", "").chmod(0o666)
-    assert refused(directory, f'\n@include "{target}"\n{GOOD}') == [
-        f'F:2: @include "{target}": {why}']
-
-
-def test_include_loop(directory):
-    write(directory / "a", '@include "b"\n')
-    write(directory / "b", '\n@include "a"\n')
-    assert refused(directory, '@include "a"\n') == ['b:2: @include "a": includes itself']
-
-
-def test_include_sets_twice(directory):
-    write(directory / "sub", "log = { };\nshutdown_timeout = 1;\n")
-    assert refused(directory, 'shutdown_timeout = 1;\n@include "sub"\n') == [
-        "sub:2: syntax error: shutdown_timeout is set twice in one group (first in F:1)"]
-
-
-def test_include_depth(directory):
-    for i in range(12):
-        write(directory / f"i{i}", f'@include "i{i + 1}"\n')
-    assert refused(directory, '@include "i0"\n') == [
-        'i9:1: @include "i10": is nested more than 10 deep']
-
-
-def test_include_bomb(directory):
-    """Ten files, each including the next ten times."""
-    for i in range(8):
-        write(directory / f"i{i}", f'@include "i{i + 1}"\n' * 10)
-    write(directory / "i8", "")
-    (line,) = refused(directory, '@include "i0"\n')
-    assert line.endswith("is one include too many (100)")
-
-
 # --- what is in force
-
-EVERYTHING = """
-log = { level = "debug"; connections = true; };
-process = { memory = "3G"; open_files = 4096; nice = 5; };
-shutdown_timeout = 1.5;
-services = (
-  { name = "a"; listen = [ "127.0.0.1:7007" ]; model = "fork"; max_clients = 9;
-    when_full = "close"; backlog = 1; idle_timeout = 0.25; buffer = 5000;
-    socket = { SO_RCVBUF = "64K"; SO_LINGER = 3; TCP_NODELAY = false; SO_SNDTIMEO = 0.1; }; },
-  { protocol = "unix"; listen = "/tmp/a \\"b\\\\c"; mode = "0600"; workers = 3; },
-  { protocol = "udp"; listen = ( "[::1]:9", "127.0.0.1:9" ); model = "iterative";
-    engine = "blocking"; socket = { IPV6_MTU_DISCOVER = "do"; };
-    udp = { refuse_source_ports = [ 1, 65535 ]; groups = [ "ff02::9" ]; }; }
-);
-"""
-
 
 @pytest.mark.parametrize("text", [GOOD, EVERYTHING], ids=["defaults", "everything"])
 def test_dump_round_trip(directory, text):
@@ -397,7 +180,7 @@ def test_reload_says_the_same(echod, directory):
     daemon.expect_error("the old configuration stays")
     bad = daemon.conf_file.read_text().replace("protocol =", "backlog = 0; protocol =")
     write(daemon.conf_file, bad)
-    daemon.process.send_signal(signal.SIGHUP)
+    daemon.signal(signal.SIGHUP)
     daemon.wait_line("reload failed: the old configuration stays")
     assert daemon.lines(f"{daemon.conf_file}:2: services[0].backlog: 0 is out of range "
                         "(an integer, 1 to 65535)")

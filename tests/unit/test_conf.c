@@ -257,6 +257,22 @@ static void test_problems(void **state)
 	assert_null(conf_free(NULL));
 }
 
+/* A terminal is sent nothing but characters: no escape codes, in no encoding. */
+static void test_odd_bytes(void **state)
+{
+	struct problems p;
+
+	(void)state;
+	write_file("services = ( { listen = \"@x\"; protocol = \"unix\";\n"
+		   "name = \"\x9b\x1b\xc3\xa4\xc2\x9b\xe2\x82\xac\xe2\x82\x7f\xff\"; } );");
+	assert_null(conf_load(&(struct conf_source){.file = path}, &p));
+	assert_int_equal(p.n, 1);
+	assert_string_equal(p.line[0] + strlen(path),
+			    ":2: services[0].name: \"??\xc3\xa4??\xe2\x82\xac????\" is not a name "
+			    "(letters, digits, . _ -)");
+	problems_clear(&p);
+}
+
 /* A file of nothing but mistakes has an end. */
 static void test_many_problems(void **state)
 {
@@ -297,7 +313,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_dump_service),
 		cmocka_unit_test(test_overrides),     cmocka_unit_test(test_problems),
-		cmocka_unit_test(test_many_problems),
+		cmocka_unit_test(test_many_problems), cmocka_unit_test(test_odd_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
