@@ -19,6 +19,8 @@
 struct endpoint {
 	size_t service, index; /* services[service].listen[index] */
 	struct address address;
+	uint16_t port;   /* its port; 0 for unix */
+	uint32_t before; /* 1 + index of the one before with that port, 0: none */
 };
 
 /* All addresses of all services. */
@@ -128,14 +130,17 @@ static void check_keys(struct build *b, size_t i)
 
 static void endpoint_add(struct build *b, struct endpoints *all, struct endpoint e)
 {
-	struct endpoint *grown = reallocarray(all->entry, all->n + 1, sizeof(*grown));
+	if ((all->n & (all->n - 1)) == 0) { /* room is the next power of two */
+		size_t room = all->n ? 2 * all->n : 1;
+		struct endpoint *grown = reallocarray(all->entry, room, sizeof(*grown));
 
-	if (!grown) {
-		b->complaints->no_memory = true;
-		return;
+		if (!grown) {
+			b->complaints->no_memory = true;
+			return;
+		}
+		all->entry = grown;
 	}
-	all->entry = grown;
-	grown[all->n++] = e;
+	all->entry[all->n++] = e;
 }
 
 /* Parse the addresses of service I into ALL. */
@@ -157,11 +162,14 @@ static void parse_listen(struct build *b, size_t i, struct endpoints *all)
 				 why);
 		for (int m = 0; m < n; m++)
 			endpoint_add(b, all,
-				     (struct endpoint){.service = i, .index = k, .address = a[m]});
+				     (struct endpoint){.service = i,
+						       .index = k,
+						       .address = a[m],
+						       .port = address_port(&a[m])});
 	}
 }
 
-/* Would the kernel refuse to bind both? */
+/* Would the kernel refuse to bind both?  Their ports are the same. */
 static bool collide(const struct build *b, const struct endpoint *x, const struct endpoint *y)
 {
 	const struct protocol_row *p = protocol_of(&b->conf->services[x->service]);
@@ -175,32 +183,44 @@ static bool collide(const struct build *b, const struct endpoint *x, const struc
 		return false;
 	if (p->local)
 		return address_equal(&x->address, &y->address);
-	if (address_port(&x->address) == 0 ||
-	    address_port(&x->address) != address_port(&y->address))
+	if (x->port == 0) /* any port that is free */
 		return false;
 	return address_equal(&x->address, &y->address) || address_is_any(&x->address) ||
 	       address_is_any(&y->address);
 }
 
-static void check_collisions(struct build *b, const struct endpoints *all)
+/* The first that collides with E, among those before it with its port; or NULL. */
+static const struct endpoint *first_collision(const struct build *b, const struct endpoints *all,
+					      const struct endpoint *e)
+{
+	const struct endpoint *found = NULL;
+
+	for (uint32_t i = e->before; i; i = all->entry[i - 1].before)
+		if (collide(b, e, &all->entry[i - 1]))
+			found = &all->entry[i - 1];
+	return found;
+}
+
+static void check_collisions(struct build *b, struct endpoints *all)
 {
 	char mine[ADDRESS_TEXT_MAX], other[ADDRESS_TEXT_MAX];
+	uint32_t *last = calloc(UINT16_MAX + 1, sizeof(*last)); /* of each port */
 
-	for (size_t x = 0; x < all->n; x++) {
-		const struct endpoint *e = &all->entry[x];
+	b->complaints->no_memory |= !last;
+	for (size_t x = 0; last && x < all->n; x++) {
+		struct endpoint *e = &all->entry[x];
+		const struct endpoint *f;
 
-		for (size_t y = 0; y < x; y++) {
-			const struct endpoint *f = &all->entry[y];
-
-			if (!collide(b, e, f))
-				continue;
+		e->before = last[e->port];
+		last[e->port] = (uint32_t)x + 1;
+		f = first_collision(b, all, e);
+		if (f)
 			complain(b->complaints, element(b, e->service, "listen", e->index),
 				 "services[%zu].listen[%zu]: %s is taken by %s of services[%zu]",
 				 e->service, e->index, address_format(&e->address, mine),
 				 address_format(&f->address, other), f->service);
-			break;
-		}
 	}
+	free(last);
 }
 
 static bool has_family(const struct endpoints *all, size_t service, int family)

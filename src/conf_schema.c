@@ -88,7 +88,7 @@ const struct conf_key conf_keys[] = {
 	 .text = "Name in logs and process titles; default: echo- and the protocol."},
 	{"services[].protocol", KEY_PROTOCOL, SERVICE(protocol), .def = "tcp", .protocols = ALL,
 	 .text = "What is spoken."},
-	{"services[].listen", KEY_TEXTS, SERVICE(listen), COUNT(n_listen), .min = 1, .max = 256,
+	{"services[].listen", KEY_TEXTS, SERVICE(listen), COUNT(n_listen), .min = 1, .max = 64,
 	 .protocols = ALL,
 	 .text = "Addresses; \"*:7\" is every address of both families, a path is for unix."},
 	{"services[].mode", KEY_MODE, SERVICE(mode), .max = 0777, .def = "0666", .protocols = LOCAL,

@@ -5,6 +5,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 static struct {
 	int fd;
 	int level;
+	int patience; /* ms */
 	struct log_shared *shared;
 } sink = {.fd = -1, .level = LOG_INFO};
 
@@ -44,6 +46,11 @@ void log_set_sink(int fd, struct log_shared *shared)
 {
 	sink.fd = fd;
 	sink.shared = shared;
+}
+
+void log_set_patience(int ms)
+{
+	sink.patience = ms;
 }
 
 int log_sink(void)
@@ -83,18 +90,34 @@ static void defuse(char *text)
 			*text = '?';
 }
 
+/* The logger is behind: give it the time there is.  Is there room now? */
+static bool wait_for_room(void)
+{
+	struct pollfd p = {.fd = sink.fd, .events = POLLOUT};
+
+	if (sink.patience > 0 && poll(&p, 1, sink.patience) == 1)
+		return true;
+	sink.patience = 0;
+	return false;
+}
+
 static void deliver(const struct log_record *r)
 {
 	size_t size = offsetof(struct log_record, text) + strlen(r->text) + 1;
 	char line[sizeof(r->text) + 96];
 
+	ssize_t n;
+
 	if (sink.fd < 0) {
 		size = log_line(r, line, sizeof(line));
-		if (write(STDERR_FILENO, line, size) < 0 && sink.shared)
-			sink.shared->dropped++;
-	} else if (send(sink.fd, r, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && sink.shared) {
-		sink.shared->dropped++;
+		n = write(STDERR_FILENO, line, size);
+	} else {
+		do
+			n = send(sink.fd, r, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+		while (n < 0 && errno == EAGAIN && wait_for_room());
 	}
+	if (n < 0 && sink.shared)
+		sink.shared->dropped++;
 }
 
 void log_write(int level, uint64_t key, const char *format, ...)

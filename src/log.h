@@ -33,6 +33,10 @@ void log_set_level(int level);
  * -1; SHARED counts what is lost and may be NULL. */
 void log_set_sink(int fd, struct log_shared *shared);
 
+/* How long, in ms, to wait for a logger that is behind before a record is dropped.  0, as at
+ * the start: not at all.  One wait in vain ends the patience. */
+void log_set_patience(int ms);
+
 /* The socket that log_set_sink() was given, or -1. */
 int log_sink(void);
 

@@ -5,6 +5,7 @@
 #include "conf.h"
 #include "log.h"
 
+#include <bsd/stdlib.h>
 #include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +121,12 @@ static void set_limit(const struct limit *limit, int64_t value)
 			  (unsigned long long)r.rlim_max);
 }
 
+void process_raise_files(const struct process_conf *conf)
+{
+	if (conf->open_files > 0)
+		set_limit(&limits[0], conf->open_files);
+}
+
 void process_limit(const struct process_conf *conf)
 {
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
@@ -173,6 +180,7 @@ static char *name_end;
 void process_title_init(int argc, char *argv[])
 {
 	name_end = argv[0] + strlen(argv[0]);
+	setprogname("echod");
 	setproctitle_init(argc, argv, environ);
 }
 

@@ -10,12 +10,15 @@
 #include "conf.h"
 #include "listener.h"
 #include "log.h"
+#include "process.h"
 #include "supervisor.h"
 #include "timer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { PATIENCE = 100 /* ms that a start or reload gives a logger that is behind */ };
 
 /* What is to be done for one service. */
 struct part {
@@ -286,11 +289,13 @@ static void swap(struct setup *t)
 
 	s->env.identity = t->identity;
 	log_set_level(t->conf->log.level);
+	log_set_patience(PATIENCE);
 	for (size_t i = 0; i < t->conf->n_services; i++)
 		settle_listeners(&t->parts[i]);
 	keep_wanted(s, t->opened);
 	set_own_ports(s);
 	change_crews(t, now);
+	log_set_patience(0);
 	conf_free(s->conf);
 	s->conf = t->conf;
 	/* The new start before the old have noticed that they are to stop. */
@@ -338,6 +343,7 @@ int setup_apply(struct supervisor *s, struct conf *conf)
 	t.parts = calloc(conf->n_services, sizeof(*t.parts));
 	if (!t.parts)
 		return -ENOMEM;
+	process_raise_files(&conf->process);
 	r = find_identity(&t);
 	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
 		t.parts[i].service = &conf->services[i];
