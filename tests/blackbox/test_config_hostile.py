@@ -91,6 +91,16 @@ def test_many_services(directory):
         "F:1: services: too many (1 to 256 services are possible)"]
 
 
+def test_many_addresses(directory):
+    """Each is compared with all before it."""
+    services = ", ".join(
+        f'{{ name = "s{i}"; listen = [ '
+        + ", ".join(f'"*:{i * 64 + j + 1}"' for j in range(64)) + " ]; }" for i in range(256))
+    write(directory / "good", f"services = ( {services} );")
+    out, _ = run("--check", "-c", "good", cwd=directory)
+    assert len(out) == 257
+
+
 def test_random_bytes(directory):
     for seed in range(20):
         data = bytes((seed * 7919 + i * i * 31 + (i >> 3)) & 0xff for i in range(5000))
