@@ -52,7 +52,8 @@ def pytest_runtest_makereport(item):
     if report.failed:
         for daemon in getattr(item, "daemons", []):
             if daemon.log_file.exists():
-                lines = daemon.log().splitlines()
+                lines = [x for x in daemon.log().splitlines() if "counters service=" not in x]
+                lines += daemon.lines("counters service=")[-len(daemon.services):]
                 report.sections.append((f"log of {daemon.directory.name}", "\n".join(lines[-60:])))
 
 

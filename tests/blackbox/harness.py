@@ -236,17 +236,23 @@ class Daemon:
         """One counter of the only (or the named) service."""
         return self.counters()[service or self.services[0].name][counter]
 
-    def wait_count(self, counter, value, promise=2.0, service=None):
-        """Wait until COUNTER is VALUE."""
-        seen = []
+    def wait_counts(self, promise=2.0, service=None, **wanted):
+        """Wait until the counters named are as WANTED: an executor counts after it has done,
+        so a client may be faster."""
+        seen = {}
 
         def reached():
-            seen.append(self.count(counter, service))
-            return seen[-1] == value
+            now = self.counters()[service or self.services[0].name]
+            seen.update({k: now[k] for k in wanted})
+            return seen == wanted
         try:
-            wait_for(f"{counter} = {value}", reached, promise, step=0.05)
+            wait_for(f"{wanted}", reached, promise, step=0.05)
         except AssertionError as e:
-            raise AssertionError(f"{e} (is {seen[-1]})") from None
+            raise AssertionError(f"{e} (are {seen})") from None
+
+    def wait_count(self, counter, value, promise=2.0, service=None):
+        """Wait until COUNTER is VALUE."""
+        self.wait_counts(promise, service, **{counter: value})
 
     def processes(self):
         """{pid: title} of the whole tree below the supervisor."""

@@ -63,14 +63,27 @@ def title(pid):
 
 
 def descriptors(pid):
-    """{number: what it is} of the open descriptors."""
+    """{number: what it is} of the open descriptors; empty for a process that is gone."""
     found = {}
-    for name in os.listdir(f"/proc/{pid}/fd"):
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except (FileNotFoundError, ProcessLookupError):
+        return found
+    for name in names:
         try:
             found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             pass
     return found
+
+
+def send(number, *pids):
+    """Send a signal to processes that may be gone already."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
 
 
 def cpu_seconds(pids):

@@ -16,7 +16,6 @@ from talk import exchange, payload, ping, reset
 def test_streams_are_counted(echod, cell, tmp_path):
     """Connections and bytes are exact while clients are there and after they left."""
     d = echod(cell.service(tmp_path))
-    name = d.services[0].name
     total = 0
     for i in range(10):
         s = d.connect()
@@ -26,13 +25,9 @@ def test_streams_are_counted(echod, cell, tmp_path):
     d.wait_count("closed_eof", 10)
     s = d.connect()
     ping(s, b"12345")
-    c = d.counters()[name]
-    assert c["connections_accepted"] == 11
-    assert c["connections_active"] == 1
-    assert c["bytes_in"] == c["bytes_out"] == total + 5
-    assert c["datagrams_in"] == 0
-    assert c["workers_started"] == (3 if cell.model == "prefork" else 1)
-    assert c["workers_died"] == 0
+    d.wait_counts(connections_accepted=11, connections_active=1, bytes_in=total + 5,
+                  bytes_out=total + 5, datagrams_in=0, workers_died=0,
+                  workers_started=3 if cell.model == "prefork" else 1)
     s.close()
     d.wait_count("closed_eof", 11)
 
@@ -49,9 +44,8 @@ def test_datagrams_are_counted(echod, cell, tmp_path):
         for i in range(50):
             s.send(payload(i))
             s.recv(1000)
-    c = d.counters()[d.services[0].name]
-    assert c["datagrams_in"] == c["datagrams_out"] == 50
-    assert c["bytes_in"] == c["bytes_out"] == sum(range(50))
+    d.wait_counts(datagrams_in=50, datagrams_out=50, bytes_in=sum(range(50)),
+                  bytes_out=sum(range(50)))
 
 
 @pytest.mark.parametrize("how,reason", [("eof", "eof"), ("reset", "reset"), ("idle", "idle"),

@@ -66,7 +66,7 @@ def test_passing_errors(echod, cell, tmp_path, shim, error):
         exchange(s, payload(1000, i))
         s.close()
     assert shim.did_accept == 20
-    assert d.count("accept_aborted") + d.count("accept_other") == 20
+    wait_for("20 counted", lambda: d.count("accept_aborted") + d.count("accept_other") == 20)
     assert len([x for x in d.log().splitlines() if " info: " not in x]) < 10
 
 

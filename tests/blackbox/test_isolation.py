@@ -46,13 +46,14 @@ def test_descriptor_reuse(echod, cell, tmp_path):
     thread = threading.Thread(target=churn)
     thread.start()
     try:
-        for turn in range(4):
+        turn = 0
+        while turn < 4 or len(churned) < 100:
             data = [payload(3000, f"{turn}.{i}").replace(b"\xff", b"\xfe") for i in range(60)]
             assert swarm(service.connect, data, window=30) == []
+            turn += 1
     finally:
         end.set()
         thread.join()
-    assert len(churned) > 10
     assert [e for e in churned if isinstance(e, OSError)] == []
 
 
@@ -62,7 +63,8 @@ def test_1500_quick_connections(echod, cell, tmp_path):
     d = echod(cell.service(tmp_path))
     assert swarm(d.services[0].connect, [b"%05d" % i for i in range(1500)], window=100) == []
     d.wait_count("closed_eof", 1500)
-    assert d.count("bytes_in") == d.count("bytes_out") == 7500
+    d.wait_count("bytes_in", 7500)
+    d.wait_count("bytes_out", 7500)
 
 
 @stream_grid("tcp4", "unix", quick=("tcp4",))

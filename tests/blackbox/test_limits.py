@@ -37,14 +37,14 @@ def test_wait(echod, cell, tmp_path):
     for i, s in enumerate(waiting):
         s.sendall(b"early%d" % i)
     assert all(silent(s, 0.1) for s in waiting)
-    assert d.count("connections_active") == LIMIT
+    d.wait_count("connections_active", LIMIT)
     for s in clients:
         ping(s)
     for i, s in enumerate(waiting):
         clients[i].close()
         assert s.recv(100) == b"early%d" % i
-    assert d.count("connections_active") == LIMIT
-    assert d.count("connections_accepted") == LIMIT + 3
+    d.wait_count("connections_active", LIMIT)
+    d.wait_count("connections_accepted", LIMIT + 3)
     assert d.count("rejected_full") == 0
 
 
@@ -62,8 +62,8 @@ def test_rejected(echod, cell, tmp_path, how):
             assert end == {"close": "eof", "reset": "reset"}[how]
     for s in clients:
         ping(s)
-    assert d.count("rejected_full") == 7
-    assert d.count("connections_accepted") == LIMIT
+    d.wait_count("rejected_full", 7)
+    d.wait_count("connections_accepted", LIMIT)
     clients[0].close()
     d.wait_count("connections_active", LIMIT - 1)
     exchange(d.connect(), payload(1000))

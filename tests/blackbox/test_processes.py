@@ -16,11 +16,7 @@ from talk import at_end, exchange, payload, ping, swarm
 
 
 def kill(*pids):
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    procs.send(signal.SIGKILL, *pids)
 
 
 def zombies(d):
@@ -77,8 +73,8 @@ def test_worker_killed(echod, cell, tmp_path):
         wait_for("the new worker", lambda v=victim, n=len(workers):
                  len(d.workers()) == n and v not in d.workers())
         assert not zombies(d)
-    assert len(d.lines("died: signal 9")) == 5
-    assert d.count("workers_died") == 5
+    assert 1 <= len(d.lines("died: signal 9 (Killed)")) <= 5  # the same complaint is not repeated
+    d.wait_count("workers_died", 5)
 
 
 @datagram_grid("udp4", "unix-dgram", quick=("udp4",))
@@ -103,9 +99,14 @@ def test_only_its_own_connections(echod, tmp_path):
     """Of the connections of a prefork service only those of the killed worker are lost, and
     they are counted."""
     d = echod(TCP4.service(tmp_path, "prefork", "epoll", workers=3))
-    clients = [d.connect() for _ in range(30)]
-    for s in clients:
-        ping(s)
+    clients = []
+    for _ in range(3):  # a worker that is stopped takes none, so they spread
+        busiest = max(d.workers(), key=lambda p: len(procs.descriptors(p)))
+        os.kill(busiest, signal.SIGSTOP)
+        clients += [d.connect() for _ in range(10)]
+        for s in clients[-10:]:
+            ping(s)
+        os.kill(busiest, signal.SIGCONT)
     victim = max(d.workers(), key=lambda p: len(procs.descriptors(p)))
     kill(victim)
     d.wait_count("workers_died", 1)
@@ -119,7 +120,7 @@ def test_only_its_own_connections(echod, tmp_path):
             lost += 1
     assert 0 < lost < 30
     assert lost == killed
-    assert d.count("connections_active") == 30 - lost
+    d.wait_count("connections_active", 30 - lost)
 
 
 def test_fork_child_killed(echod, tmp_path):
@@ -253,6 +254,8 @@ def test_closed_standard_descriptors(echod, cell, tmp_path):
     exchange(s, data)
     for pid in d.tree():
         open_now = procs.descriptors(pid)
+        if not open_now:  # the child of a client that has left
+            continue
         assert {0, 1, 2} <= set(open_now), open_now
         for number in (0, 1, 2):
             assert open_now[number] == "/dev/null"

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: ISC
+"""Faults that were once there.  Each test names its cause; none is the only test of what it
+touches."""
+
+import os
+import resource
+import signal
+import socket
+import time
+
+import pytest
+
+from grid import TCP4, TRANSPORTS
+from harness import free_port, wait_for
+from shim import FOREVER
+from talk import ping
+
+
+def test_children_are_seen_where_sigchld_was_ignored(echod, tmp_path):
+    """An ignored SIGCHLD is inherited over exec(2), and then no child leaves a zombie: the
+    supervisor never heard of a death, replaced nobody and never came to its end."""
+    d = echod(TCP4.service(tmp_path, workers=2),
+              preexec=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    dead = d.workers()[0]
+    os.kill(dead, signal.SIGKILL)
+    wait_for("a replacement", lambda: len(d.workers()) == 2 and dead not in d.workers())
+
+
+def test_the_supervisor_has_descriptors_for_many_services(echod, tmp_path):
+    """Only the workers raised their limit to process.open_files: the supervisor, which opens
+    all sockets, ran out of descriptors at some 170 services."""
+    def few():
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    services = [TCP4.service(tmp_path, "iterative", name=f"echo-{i}") for i in range(25)]
+    d = echod(*services, top={"process": {"open_files": 1024}}, preexec=few)
+    for service in services:
+        ping(d.connect(service))
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_out_of_descriptors_while_full(echod, tmp_path, shim, how):
+    """Who could not even be accepted to be turned away was looked at again and again."""
+    d = echod(TCP4.service(tmp_path, "iterative", "epoll", max_clients=1, when_full=how),
+              env=shim.env)
+    inside = d.connect()
+    ping(inside)
+    shim.set(accept_errno=23, accept_left=FOREVER)  # ENFILE
+    d.connect()
+    wait_for("a failed accept", lambda: shim.did_accept > 0)
+    before, start = shim.did_accept, time.monotonic()
+    time.sleep(0.5)
+    assert shim.did_accept - before < 3 + 20 * (time.monotonic() - start)
+    shim.calm()
+    d.wait_count("rejected_full", 1)
+    ping(inside)
+
+
+def test_a_full_worker_does_not_sleep_through_the_others_wake_up(echod, tmp_path):
+    """With one worker out of descriptors and room in the other, the first could be the one
+    that a client woke, and the client waited until somebody else came."""
+    d = echod(TCP4.service(tmp_path, workers=2, engine="epoll", max_clients=1000),
+              top={"process": {"open_files": 64}})
+    clients = []
+    while True:
+        s = d.connect(timeout=0.5)
+        s.sendall(b"x")
+        try:
+            assert s.recv(1) == b"x"
+        except TimeoutError:
+            s.close()
+            break
+        clients.append(s)
+    for i in range(4):
+        time.sleep(0.3)  # both have looked for clients again, in whatever order
+        clients.pop(i * len(clients) // 4).close()
+        time.sleep(0.3)
+        clients.append(d.connect(timeout=2.0))
+        ping(clients[-1])
+
+
+def test_counters_add_up_after_kills_in_accept(echod, tmp_path):
+    """A worker that was killed between the claim of a slot and its accept(2) was counted as
+    one that lost a connection, which nobody had accepted."""
+    d = echod(TCP4.service(tmp_path, "iterative", "epoll"))
+    for _ in range(15):
+        worker = wait_for("a worker", d.workers)[0]
+        os.kill(worker, signal.SIGSTOP)
+        end = time.monotonic() + 0.01
+        waiting = [d.connect() for _ in range(20)]
+        os.kill(worker, signal.SIGCONT)
+        while time.monotonic() < end:
+            pass
+        os.kill(worker, signal.SIGKILL)
+        wait_for("its end", lambda worker=worker: worker not in d.workers())
+        for s in waiting:
+            s.close()
+        d.close_clients()
+    d.check_sums()
+
+
+@pytest.mark.parametrize("protocol", ["unix", "unix-dgram"])
+def test_a_file_that_was_replaced_is_left_alone(echod, tmp_path, protocol):
+    """At a reload the file of somebody else at the path of a socket of ours got our mode, and
+    was removed at the end."""
+    transport = TRANSPORTS[protocol]
+    service = transport.service(tmp_path, mode="0600")
+    d = echod(service)
+    os.unlink(service.listen)
+    with socket.socket(socket.AF_UNIX, transport.kind) as stranger:
+        stranger.bind(service.listen)
+        os.chmod(service.listen, 0o640)
+        if not transport.datagram:
+            stranger.listen()
+        d.write_conf([transport.service(tmp_path, mode="0666")])
+        d.expect_error("cannot listen on .*: bind: |reload failed")
+        d.reload(ok=False)
+        assert os.stat(service.listen).st_mode & 0o777 == 0o640
+        d.stop()
+        assert os.stat(service.listen).st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("protocol", ["unix", "unix-dgram"])
+@pytest.mark.parametrize("mode", ["0600", "0666"], ids=["same", "changed"])
+def test_a_file_that_was_removed_comes_back(echod, tmp_path, protocol, mode):
+    """After its file was removed a service could not be reached until the daemon was started
+    again: a reload kept the socket that nobody could find."""
+    transport = TRANSPORTS[protocol]
+    d = echod(transport.service(tmp_path, mode="0600"))
+    os.unlink(d.services[0].listen)
+    d.write_conf([transport.service(tmp_path, mode=mode)])
+    d.reload()
+    path = d.services[0].listen
+    assert os.stat(path).st_mode & 0o777 == int(mode, 8)
+    s = transport.socket()
+    d.clients.append(s)
+    s.settimeout(5)
+    if transport.datagram:
+        s.bind(str(tmp_path / "client"))
+    s.connect(path)
+    s.send(b"again")
+    assert s.recv(10) == b"again"
+
+
+def test_urgent_bytes_after_an_option_is_taken_out(echod, tmp_path):
+    """An option that echod sets by itself went back to what a new socket of anybody has."""
+    port = free_port()
+    d = echod(TCP4.service(tmp_path, port=port, workers=1, socket={"SO_OOBINLINE": False}))
+    d.write_conf([TCP4.service(tmp_path, port=port, workers=1)])
+    d.reload()
+    s = d.connect()
+    s.sendall(b"before")
+    s.send(b"!", socket.MSG_OOB)
+    s.sendall(b"after")
+    got = b""
+    while len(got) < 12:
+        got += s.recv(100)
+    assert got == b"before!after"
+
+
+def test_bytes_that_had_no_turn_are_no_silence(echod, tmp_path):
+    """When a worker was kept from running, only the first 512 of those whose bytes had come in
+    the meantime were served; the others were ended as idle."""
+    d = echod(TCP4.service(tmp_path, "iterative", "epoll", idle_timeout=1.0, max_clients=1000))
+    clients = [d.connect() for _ in range(700)]
+    for s in clients:
+        ping(s)
+    worker = d.workers()[0]
+    os.kill(worker, signal.SIGSTOP)
+    for s in clients:
+        s.sendall(b"here")
+    time.sleep(1.3)
+    os.kill(worker, signal.SIGCONT)
+    for s in clients:
+        assert s.recv(10) == b"here"
