@@ -56,13 +56,15 @@ static int watch(struct acceptor *a, int fd, uint32_t events, uint64_t data)
 	return epoll_ctl(a->ep, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
+/* Who was in trouble the last time may not be the only one to be woken: it would sleep
+ * through the wake-up that another executor could have answered. */
 static int arm(struct acceptor *a)
 {
 	const struct worker *w = a->executor->worker;
+	uint32_t events = a->troubled ? EPOLLIN : EPOLLIN | EPOLLEXCLUSIVE;
 
 	for (size_t i = 0; i < w->n_endpoints && !a->armed; i++) {
-		int r = watch(a, w->endpoints[i].fd, EPOLLIN | EPOLLEXCLUSIVE,
-			      tag_make(TAG_LISTENER, i));
+		int r = watch(a, w->endpoints[i].fd, events, tag_make(TAG_LISTENER, i));
 
 		if (r < 0 && r != -EEXIST)
 			return r;
@@ -136,32 +138,6 @@ static void wait_for_room(struct acceptor *a)
 		     conf->name, conf->max_clients);
 }
 
-/* The service is full and is not to let clients wait: take one off and turn it away. */
-static void turn_away(struct acceptor *a, size_t i)
-{
-	const struct worker *w = a->executor->worker;
-	struct linger now = {.l_onoff = w->conf->when_full == FULL_RESET, .l_linger = 0};
-	int fd = accept4(w->endpoints[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	char waste[4096];
-
-	if (fd < 0)
-		return;
-	if (now.l_onoff) {
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	} else {
-		/* What has come is read, so that close(2) sends FIN and not RST. */
-		shutdown(fd, SHUT_WR);
-		for (int n = 0; n < 16 && recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0; n++)
-			;
-	}
-	close(fd);
-	stats_add(a->executor->stats, C_REJECTED_FULL, 1);
-	log_repeated(LOG_WARNING,
-		     "service=%s is full: max_clients=%u are connected, more are "
-		     "turned away",
-		     w->conf->name, w->conf->max_clients);
-}
-
 static void failed(struct acceptor *a, int error)
 {
 	const struct accept_error *row = accept_errors;
@@ -177,6 +153,34 @@ static void failed(struct acceptor *a, int error)
 	errno = error;
 	log_repeated(LOG_WARNING, "service=%s cannot accept, clients wait: %m",
 		     a->executor->worker->conf->name);
+}
+
+/* The service is full and is not to let clients wait: take one off and turn it away. */
+static void turn_away(struct acceptor *a, size_t i)
+{
+	const struct worker *w = a->executor->worker;
+	struct linger now = {.l_onoff = w->conf->when_full == FULL_RESET, .l_linger = 0};
+	int fd = accept4(w->endpoints[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	char waste[4096];
+
+	if (fd < 0) {
+		failed(a, errno);
+		return;
+	}
+	if (now.l_onoff) {
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	} else {
+		/* What has come is read, so that close(2) sends FIN and not RST. */
+		shutdown(fd, SHUT_WR);
+		for (int n = 0; n < 16 && recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0; n++)
+			;
+	}
+	close(fd);
+	stats_add(a->executor->stats, C_REJECTED_FULL, 1);
+	log_repeated(LOG_WARNING,
+		     "service=%s is full: max_clients=%u are connected, more are "
+		     "turned away",
+		     w->conf->name, w->conf->max_clients);
 }
 
 /* Options that accept(2) does not copy from the listener.  One that fails is worth a line
@@ -230,7 +234,10 @@ bool acceptor_take(struct acceptor *a, size_t i, struct client *client)
 		failed(a, error);
 		return false;
 	}
-	a->troubled = false;
+	if (a->troubled) {
+		a->troubled = false;
+		acceptor_resume(a);
+	}
 	a->open++;
 	slot_open(&w->slots->slot[slot], &peer, a->executor->now);
 	stats_add(a->executor->stats, C_CONNECTIONS_ACCEPTED, 1);
