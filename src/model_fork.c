@@ -61,7 +61,8 @@ static _Noreturn void child(struct parent *p, const struct client *client, pid_t
 	struct executor ex;
 
 	process_keep_only(keep, sizeof(keep) / sizeof(keep[0]));
-	slots_give(w->slots, client->slot, parent, getpid());
+	if (!slots_give(w->slots, client->slot, parent, getpid()))
+		_exit(EXIT_FAILURE); /* our parent is dead and its slots are others' by now */
 	process_title("%s fork client", w->conf->name);
 	executor_init(&ex, w, 1);
 	w->conf->engine->echo(&ex, client);

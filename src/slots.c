@@ -62,9 +62,9 @@ int64_t slots_claim_or_wait(struct slots *s, pid_t owner, uint32_t *hint)
 	return slots_claim(s, owner, hint);
 }
 
-void slots_give(struct slots *s, uint32_t i, pid_t from, pid_t to)
+bool slots_give(struct slots *s, uint32_t i, pid_t from, pid_t to)
 {
-	atomic_compare_exchange_strong(&s->owner[i], &from, to);
+	return atomic_compare_exchange_strong(&s->owner[i], &from, to) || from == to;
 }
 
 void slots_ring(const struct slots *s)
@@ -83,24 +83,26 @@ static void ring_if_awaited(struct slots *s)
 
 void slots_release(struct slots *s, uint32_t i)
 {
+	s->slot[i].since = 0;
 	atomic_store(&s->owner[i], 0);
 	ring_if_awaited(s);
 }
 
 unsigned slots_free_owner(struct slots *s, pid_t owner)
 {
-	unsigned freed = 0;
+	unsigned freed = 0, connections = 0;
 
 	for (uint32_t i = 0; i < s->n; i++) {
-		pid_t him = owner;
-
-		if (atomic_load_explicit(&s->owner[i], memory_order_relaxed) == owner &&
-		    atomic_compare_exchange_strong(&s->owner[i], &him, 0))
-			freed++;
+		if (atomic_load_explicit(&s->owner[i], memory_order_relaxed) != owner)
+			continue;
+		freed++;
+		connections += s->slot[i].since != 0;
+		s->slot[i].since = 0;
+		atomic_store(&s->owner[i], 0);
 	}
 	if (freed > 0)
 		ring_if_awaited(s);
-	return freed;
+	return connections;
 }
 
 unsigned slots_used(const struct slots *s)

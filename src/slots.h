@@ -8,6 +8,7 @@
 
 #include "address.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,7 +18,7 @@ struct slot {
 	uint8_t host[16];          /* peer: IPv4 in the first four bytes */
 	uint32_t scope;            /* IPv6 scope */
 	uint16_t port, family;     /* host byte order; AF_* */
-	uint64_t since;            /* timer_now() of its accept */
+	uint64_t since;            /* timer_now() of its accept; 0 = none was taken yet */
 	_Atomic uint64_t bytes_in; /* written by its executor alone */
 	_Atomic uint64_t bytes_out;
 };
@@ -43,13 +44,14 @@ int64_t slots_claim(struct slots *s, pid_t owner, uint32_t *hint);
 /* The same, but when there is none, the bell will ring when one is freed. */
 int64_t slots_claim_or_wait(struct slots *s, pid_t owner, uint32_t *hint);
 
-/* Give slot I from process FROM to process TO; nothing happens if it is not FROM's. */
-void slots_give(struct slots *s, uint32_t i, pid_t from, pid_t to);
+/* Give slot I from process FROM to process TO; nothing happens if it is not FROM's.  Returns
+ * whether it is TO's. */
+bool slots_give(struct slots *s, uint32_t i, pid_t from, pid_t to);
 
 /* Free slot I. */
 void slots_release(struct slots *s, uint32_t i);
 
-/* Free what the ended process OWNER held.  Returns how many slots. */
+/* Free what the ended process OWNER held.  Returns how many connections. */
 unsigned slots_free_owner(struct slots *s, pid_t owner);
 
 /* Slots taken now. */

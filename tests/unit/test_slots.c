@@ -95,11 +95,26 @@ static void the_dead_lose_theirs_and_nobody_else_does(void **state)
 	uint32_t hint = 0;
 
 	for (int i = 0; i < 10; i++)
-		slots_claim(s, i % 2 ? ME : OTHER, &hint);
+		s->slot[slots_claim(s, i % 2 ? ME : OTHER, &hint)].since = 1;
 	assert_int_equal(slots_free_owner(s, ME), 5);
 	assert_int_equal(slots_used(s), 5);
 	assert_int_equal(slots_free_owner(s, ME), 0);
 	assert_int_equal(slots_free_owner(s, OTHER), 5);
+}
+
+/* Who dies between his claim and the end of his accept(2) has lost no connection. */
+static void a_claim_alone_is_no_connection(void **state)
+{
+	struct slots *s = *state;
+	uint32_t hint = 0;
+	int64_t i = slots_claim(s, ME, &hint);
+
+	s->slot[i].since = 1;
+	slots_release(s, (uint32_t)i);
+	hint = (uint32_t)i;
+	assert_int_equal(slots_claim(s, ME, &hint), i);
+	assert_int_equal(slots_free_owner(s, ME), 0);
+	assert_int_equal(slots_used(s), 0);
 }
 
 static void a_death_rings_too(void **state)
@@ -121,9 +136,11 @@ static void only_the_owner_can_give(void **state)
 	uint32_t hint = 0;
 	int64_t i = slots_claim(s, ME, &hint);
 
-	slots_give(s, (uint32_t)i, ME, OTHER);
+	s->slot[i].since = 1;
+	assert_true(slots_give(s, (uint32_t)i, ME, OTHER));
+	assert_true(slots_give(s, (uint32_t)i, ME, OTHER));
 	assert_int_equal(slots_free_owner(s, OTHER), 1);
-	slots_give(s, (uint32_t)i, ME, OTHER);
+	assert_false(slots_give(s, (uint32_t)i, ME, OTHER));
 	assert_int_equal(slots_used(s), 0);
 }
 
@@ -195,6 +212,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(the_dead_lose_theirs_and_nobody_else_does, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_claim_alone_is_no_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_death_rings_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_the_owner_can_give, setup, teardown),
 		cmocka_unit_test_setup_teardown(remembers_peers_of_each_family, setup, teardown),
