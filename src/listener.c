@@ -128,6 +128,21 @@ static int own_file(struct making *m)
 	return 0;
 }
 
+/* Somebody may have removed the file, or put another in its place: that is not ours. */
+bool listener_reachable(const struct listener *l)
+{
+	struct stat st;
+
+	return !l->made_file || (lstat(l->asked.un.sun_path, &st) == 0 && st.st_dev == l->dev &&
+				 st.st_ino == l->ino);
+}
+
+/* The mode of a file that is still ours. */
+static int keep_file(struct making *m)
+{
+	return listener_reachable(m->l) ? own_file(m) : 0;
+}
+
 /* What the kernel made of the address: a port of its choice, say. */
 static int learn_address(struct making *m)
 {
@@ -250,6 +265,7 @@ static void forget_options(struct listener *l, const struct service_conf *was,
 
 	if (make_socket(&m) < 0)
 		return;
+	set_own_options(&m);
 	for (size_t i = 0; i < n_sockopts; i++) {
 		const struct sockopt_row *row = &sockopts[i];
 
@@ -279,7 +295,7 @@ int listener_set_options(struct listener *l, const struct service_conf *was,
 			 const struct service_conf *is, struct listener_error *error)
 {
 	static int (*const steps[])(struct making *) = {
-		set_options_at_socket, set_options_when_bound, own_file, join_groups, listen_to_it,
+		set_options_at_socket, set_options_when_bound, keep_file, join_groups, listen_to_it,
 	};
 	struct service_conf changed;
 	struct making m = {
@@ -300,13 +316,9 @@ int listener_set_options(struct listener *l, const struct service_conf *was,
 	return r;
 }
 
-/* Somebody may have replaced the file by another in the meantime: that is not ours. */
 static void remove_file(const struct listener *l)
 {
-	struct stat st;
-
-	if (l->made_file && lstat(l->asked.un.sun_path, &st) == 0 && st.st_dev == l->dev &&
-	    st.st_ino == l->ino)
+	if (l->made_file && listener_reachable(l))
 		unlink(l->asked.un.sun_path);
 }
 

@@ -32,6 +32,9 @@ struct listener_error {
 struct listener *listener_open(const struct service_conf *service, const struct address *address,
 			       struct listener_error *error);
 
+/* Does its address still lead to it?  Not if a UNIX socket's file was removed or replaced. */
+bool listener_reachable(const struct listener *l);
+
 /* Would listener_set_options() work?  Tries on a socket that is thrown away.  Returns 0 or
  * -errno with *ERROR. */
 int listener_try_options(const struct listener *l, const struct service_conf *service,

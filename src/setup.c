@@ -68,7 +68,8 @@ static bool may_be_missing(const struct address *a, size_t n_addresses, int erro
 	       (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
 }
 
-/* A listener for one address: the one there is, or a new one. */
+/* A listener for one address: the one there is, or a new one, also if no client can reach the
+ * old one any more. */
 static int want(struct setup *t, struct part *part, const struct address *a, size_t n_addresses)
 {
 	struct listener *l = find(t->s->listeners, part->service->protocol, a);
@@ -76,6 +77,8 @@ static int want(struct setup *t, struct part *part, const struct address *a, siz
 	char text[ADDRESS_TEXT_MAX];
 	int r = 0;
 
+	if (l && !listener_reachable(l))
+		l = NULL;
 	if (l) {
 		r = listener_try_options(l, part->service, &error);
 	} else {
@@ -161,12 +164,24 @@ static struct crew *current_crew(const struct supervisor *s, const char *name)
 	return NULL;
 }
 
+/* Does C watch the very sockets that PART has?  The words of the configuration may be the
+ * same, and what they lead to not: IPv6 came up, a UNIX socket's file was lost. */
+static bool same_sockets(const struct crew *c, const struct part *part)
+{
+	bool same = c->n_endpoints == part->n_listeners;
+
+	for (size_t i = 0; i < part->n_listeners && same; i++)
+		same = c->endpoints[i].fd == part->listeners[i]->endpoint.fd;
+	return same;
+}
+
 static int make_crew(struct setup *t, struct part *part)
 {
 	struct endpoint *endpoints;
 	struct crew *old = current_crew(t->s, part->service->name);
 
-	if (old && t->same_globals && same_service(old->service, part->service)) {
+	if (old && t->same_globals && same_service(old->service, part->service) &&
+	    same_sockets(old, part)) {
 		part->kept = old;
 		return 0;
 	}
