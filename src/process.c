@@ -123,7 +123,9 @@ static void set_limit(const struct limit *limit, int64_t value)
 
 void process_raise_files(const struct process_conf *conf)
 {
-	if (conf->open_files > 0)
+	struct rlimit now;
+
+	if (getrlimit(RLIMIT_NOFILE, &now) == 0 && process_open_files(conf) > now.rlim_cur)
 		set_limit(&limits[0], conf->open_files);
 }
 

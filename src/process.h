@@ -29,7 +29,8 @@ unsigned process_connections(const struct process_conf *conf, const struct servi
 /* The connections that this very process has descriptors for. */
 unsigned process_capacity(void);
 
-/* Let this process have as many descriptors as process_open_files() says, for listeners. */
+/* Let this process have as many descriptors as process_open_files() says, for listeners; no
+ * fewer than it may have now. */
 void process_raise_files(const struct process_conf *conf);
 
 /* Set the limits of this process, and what they leave for its children.  What the system
