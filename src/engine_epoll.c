@@ -199,6 +199,10 @@ static void run(struct loop *l)
 		int n = executor_wait_events(ex, l->acceptor.ep, l->events, EVENTS,
 					     next_deadline(l));
 
+		/* An empty wheel catches up at once; one that has timers would, tick by tick, with
+		 * all the time that nobody was there. */
+		if (l->wheel.count == 0)
+			wheel_advance(&l->wheel, ex->now, on_timer, l);
 		for (int i = 0; i < n && !ex->leaving; i++)
 			dispatch(l, &l->events[i]);
 		wheel_advance(&l->wheel, ex->now, on_timer, l);

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 #include <time.h>
 
 enum { MASK = WHEEL_SLOTS - 1, LEVEL1 = WHEEL_SLOTS, HORIZON = WHEEL_SLOTS * (WHEEL_SLOTS - 1) };
@@ -92,7 +93,8 @@ void wheel_advance(struct wheel *w, uint64_t now, void (*fire)(struct timer *t, 
 
 	while (w->tick < target) {
 		if (w->count == 0) {
-			wheel_init(w, now);
+			w->tick = target;
+			memset(w->used, 0, sizeof(w->used));
 			return;
 		}
 		w->tick++;
