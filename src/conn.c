@@ -305,6 +305,7 @@ static enum conn_want linger_on(struct conn *c, struct executor *ex)
 
 enum conn_want conn_expire(struct conn *c, struct executor *ex)
 {
+	uint64_t active = c->active;
 	enum counter reason;
 
 	if (ex->now < due(c, ex, &reason))
@@ -313,6 +314,13 @@ enum conn_want conn_expire(struct conn *c, struct executor *ex)
 		return linger_on(c, ex);
 	if (reason == C_CLOSED_WRITE_TIMEOUT)
 		return reset(c, ex, reason);
+	/* Bytes that had no turn yet, because we had none, are no silence of the client. */
+	if (c->echo.pending == 0 && reason != C_CLOSED_LIFETIME) {
+		enum conn_want want = conn_step(c, ex);
+
+		if (want != CONN_READ || c->active != active)
+			return want;
+	}
 	c->reason = (uint8_t)reason;
 	c->active = ex->now;
 	echo_end(&c->echo);
