@@ -108,9 +108,9 @@ static void read_control(struct msghdr *msg, struct question *q)
  * taken from the socket (an ICMP answer to something we sent: no concern of ours). */
 static int receive(struct dgram *d, int fd, struct question *q)
 {
-	char control[CMSG_SPACE(sizeof(struct in_pktinfo)) +
-		     CMSG_SPACE(sizeof(struct in6_pktinfo)) +
-		     256 /* timestamps, when asked for by option */];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct in_pktinfo)) +
+					      CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+					      256 /* timestamps, when asked for by option */];
 	struct iovec iov = {.iov_base = d->buffer, .iov_len = DATAGRAM_MAX};
 	struct msghdr msg = {
 		.msg_name = &q->from.sa,
