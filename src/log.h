@@ -60,9 +60,9 @@ void log_write(int level, uint64_t key, const char *format, ...)
 #define log_info(...)   log_write(LOG_INFO, 0, __VA_ARGS__)
 #define log_debug(...)  log_write(LOG_DEBUG, 0, __VA_ARGS__)
 
-/* A complaint that may come again and again: the logger writes the first few, and then,
- * once in a while, how often it was repeated.  All of one place in the code count as the
- * same. */
+/* A complaint that may come again and again: the logger writes it once, and then, every ten
+ * seconds, how often it was repeated.  Those of one place in the code that begin with the
+ * same word (service=NAME) are taken for the same. */
 #define log_repeated(level, ...) log_write(level, log_key(__func__, __LINE__), __VA_ARGS__)
 
 /* The key of a place in the code; never 0. */

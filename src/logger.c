@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* The logger's life, and its loop.  A complaint (a record with a key) is written BURST times in a WINDOW;
- * what comes beyond that is counted, and the count is written with the last text when the
- * window ends.  The table of complaints has a fixed size: one that finds no place in it is
- * simply written. */
+/* The logger's life, and its loop.  A complaint (a record with a key) is written at once;
+ * what comes like it in the next WINDOW is counted, and the count is written with the last
+ * text when the window ends, and so on until a window has none.  The table of complaints
+ * has a fixed size: one that finds no place in it is simply written. */
 #include "logger.h"
 
 #include "log.h"
@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 enum {
-	BURST = 3,
 	WINDOW = 10000, /* ms */
 	PLACES = 64,
 	STOP_PATIENCE = 1000 /* ms for a logger that is blocked to write what it has */
@@ -32,7 +31,7 @@ enum {
 struct complaint {
 	uint64_t key;           /* 0: the place is free */
 	uint64_t ends;          /* of the window, ms */
-	unsigned said, unsaid;  /* in the window */
+	unsigned unsaid;        /* in the window */
 	struct log_record last; /* the latest that was not said */
 };
 
@@ -77,35 +76,48 @@ static struct complaint *find(struct desk *l, uint64_t key)
 	return free_place;
 }
 
-/* The window of C is over: say what was not said, and forget it. */
-static void settle(struct complaint *c)
+/* The window of C is over: say what was not said.  If there was nothing, forget it. */
+static void settle(struct complaint *c, uint64_t now)
 {
 	size_t n = strlen(c->last.text);
 
-	if (c->unsaid > 0) {
-		snprintf(c->last.text + n, sizeof(c->last.text) - n,
-			 " (and %u more like it in %d s)", c->unsaid, WINDOW / 1000);
-		put(&c->last);
+	if (c->unsaid == 0) {
+		c->key = 0;
+		return;
 	}
-	c->key = 0;
+	snprintf(c->last.text + n, sizeof(c->last.text) - n, " (and %u more like it in %d s)",
+		 c->unsaid, WINDOW / 1000);
+	put(&c->last);
+	c->unsaid = 0;
+	c->ends = now + WINDOW;
+}
+
+/* Complaints are alike that come from one place in the code and begin with the same word:
+ * what one service has to say must not hide what another has. */
+static uint64_t key_of(const struct log_record *r)
+{
+	uint64_t h = r->key;
+
+	for (const char *p = r->text; *p && *p != ' '; p++)
+		h = (h ^ (unsigned char)*p) * 1099511628211u;
+	return h | 1;
 }
 
 static void take(struct desk *l, const struct log_record *r, uint64_t now)
 {
-	struct complaint *c = r->key ? find(l, r->key) : NULL;
+	uint64_t key = r->key ? key_of(r) : 0;
+	struct complaint *c = key ? find(l, key) : NULL;
 
-	if (c && c->key == 0) {
-		c->key = r->key;
-		c->ends = now + WINDOW;
-		c->said = c->unsaid = 0;
-	}
-	if (c && c->said == BURST) {
+	if (c && c->key == key) {
 		c->unsaid++;
 		c->last = *r;
 		return;
 	}
-	if (c)
-		c->said++;
+	if (c) {
+		c->key = key;
+		c->ends = now + WINDOW;
+		c->unsaid = 0;
+	}
 	put(r);
 }
 
@@ -117,11 +129,9 @@ static int settle_due(struct desk *l, uint64_t now, bool all)
 	for (int i = 0; i < PLACES; i++) {
 		struct complaint *c = &l->complaints[i];
 
-		if (c->key == 0)
-			continue;
-		if (all || c->ends <= now)
-			settle(c);
-		else if (wait < 0 || (int)(c->ends - now) < wait)
+		if (c->key && (all || c->ends <= now))
+			settle(c, now);
+		if (c->key && (wait < 0 || (int)(c->ends - now) < wait))
 			wait = (int)(c->ends - now);
 	}
 	return wait;
