@@ -197,14 +197,17 @@ static void set_options(const struct worker *w, size_t i, int fd)
 	}
 }
 
-/* A slot for the next client, or -ENOSPC. */
+/* A slot for the next client, -ENOSPC if the service is full, or -EMFILE if this process
+ * alone is, while others of the service may have room. */
 static int64_t claim(struct acceptor *a)
 {
 	const struct worker *w = a->executor->worker;
+	int64_t slot = slots_claim_or_wait(w->slots, a->pid, &a->hint);
 
-	if (a->open >= w->capacity)
-		return -EMFILE;
-	return slots_claim_or_wait(w->slots, a->pid, &a->hint);
+	if (slot < 0 || a->open < w->capacity)
+		return slot;
+	slots_release(w->slots, (uint32_t)slot);
+	return -EMFILE;
 }
 
 bool acceptor_take(struct acceptor *a, size_t i, struct client *client)
