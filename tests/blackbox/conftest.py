@@ -27,13 +27,16 @@ def netns_problem():
         return "network namespaces need root"
     name = f"ec-probe-{os.getpid()}"
     try:
-        made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+        made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True,
+                              check=False)
     except FileNotFoundError:
         return "ip(8) is not installed"
     if made.returncode:
         return f"ip netns add: {made.stderr.strip()}"
-    subprocess.run(["ip", "netns", "del", name], check=True)
-    return ""
+    used = subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], capture_output=True,
+                          text=True, check=False)
+    subprocess.run(["ip", "netns", "del", name], check=False)
+    return f"ip -n: {used.stderr.strip()}" if used.returncode else ""
 
 
 def pytest_collection_modifyitems(items):

@@ -45,11 +45,11 @@ def descendants(pid):
 
 
 def session(sid):
-    """Every process of session SID."""
+    """Every process of session SID that has not ended; init may be slow to reap orphans."""
     found = []
     for pid in parents():
         fields = stat(pid)
-        if fields and int(fields[3]) == sid:
+        if fields and int(fields[3]) == sid and fields[0] != "Z":
             found.append(pid)
     return found
 

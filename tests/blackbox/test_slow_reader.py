@@ -62,7 +62,7 @@ def test_50_stuck_clients(echod, cell, tmp_path):
     before = procs.private_kib(d.tree())
     for _ in range(50):
         s = d.connect()
-        push_until_stuck(s, 8 * MIB, quiet=0.05)
+        push_until_stuck(s, 8 * MIB, quiet=0.01)
     # A child of fork has some pages of its own besides the buffer.
     each = 64 + (2048 if cell.model == "fork" else 256)
     assert procs.private_kib(d.tree()) - before < 50 * each * SLOW

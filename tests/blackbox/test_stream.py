@@ -50,7 +50,7 @@ def test_pipelined(client):
     exchange(client, data, step=53)
 
 
-@stream_grid()
+@stream_grid(quick=("tcp4", "unix"))
 def test_never_speaks_first(client):
     """Nothing is sent to a client that has sent nothing."""
     assert select.select([client], [], [], 0.1)[0] == []

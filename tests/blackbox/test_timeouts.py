@@ -24,7 +24,7 @@ def test_idle_timeout(echod, cell, tmp_path):
     d.wait_count("closed_idle", 1)
 
 
-@stream_grid("tcp4")
+@stream_grid("tcp4", quick=())
 def test_idle_timeout_spares_the_active(echod, cell, tmp_path):
     """Every byte starts the clock anew."""
     d = echod(cell.service(tmp_path, idle_timeout=0.6 * SLOW))
@@ -65,7 +65,8 @@ def test_no_timeout(echod, cell, tmp_path):
     ping(s)
 
 
-@pytest.mark.parametrize("key", ["idle_timeout", "lifetime"])
+@pytest.mark.parametrize("key", [
+    "idle_timeout", pytest.param("lifetime", marks=pytest.mark.slow)])
 @stream_grid("tcp4")
 def test_timeout_frees_the_executor(echod, cell, tmp_path, key):
     """Where one client at a time is served, the next one's turn comes with the timeout."""

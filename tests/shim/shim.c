@@ -45,10 +45,10 @@ static struct panel *panel;
 static _Thread_local uint64_t state;
 
 /* Found at the first call and not in a constructor: sanitizers interpose the same names. */
-#define REAL(name) \
-	static __typeof__(&name) real; \
-	if (!real) \
-		real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+#define REAL(name)              \
+ static __typeof__(&name) real; \
+ if (!real)                     \
+ real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
 __attribute__((constructor)) static void open_panel(void)
 {
@@ -68,7 +68,8 @@ __attribute__((constructor)) static void open_panel(void)
 static uint32_t draw(uint32_t below)
 {
 	if (!state)
-		state = (panel->seed + 1ull) * 0x9E3779B97F4A7C15ull ^ (uint64_t)++panel->streams << 17;
+		state = (panel->seed + 1ull) * 0x9E3779B97F4A7C15ull ^ (uint64_t)++panel->streams
+									       << 17;
 	state ^= state >> 12;
 	state ^= state << 25;
 	state ^= state >> 27;
