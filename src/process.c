@@ -107,18 +107,44 @@ unsigned process_connections(const struct process_conf *conf, const struct servi
 	return room < service->max_clients ? (unsigned)room : service->max_clients;
 }
 
+/* What the configuration asks for, if anything; and what of it the hard limit allows. */
+static int64_t asked(const struct process_conf *conf, const struct limit *limit)
+{
+	return *(const int64_t *)((const char *)conf + limit->offset);
+}
+
+static rlim_t allowed(const struct limit *limit, int64_t value)
+{
+	struct rlimit r;
+
+	if (getrlimit((__rlimit_resource_t)limit->resource, &r) < 0)
+		return (rlim_t)value;
+	return (rlim_t)value < r.rlim_max ? (rlim_t)value : r.rlim_max;
+}
+
 static void set_limit(const struct limit *limit, int64_t value)
 {
 	struct rlimit r;
 
 	if (getrlimit((__rlimit_resource_t)limit->resource, &r) < 0)
 		return;
-	r.rlim_cur = (rlim_t)value < r.rlim_max ? (rlim_t)value : r.rlim_max;
+	r.rlim_cur = allowed(limit, value);
 	if (setrlimit((__rlimit_resource_t)limit->resource, &r) < 0)
 		log_warn("%s=%lld: %m", limit->key, (long long)value);
-	else if (r.rlim_cur != (rlim_t)value)
-		log_debug("%s=%lld: the hard limit is %llu", limit->key, (long long)value,
-			  (unsigned long long)r.rlim_max);
+}
+
+void process_log_limits(const struct process_conf *conf)
+{
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		long long value = asked(conf, &limits[i]);
+		unsigned long long can = value > 0 ? allowed(&limits[i], value) : 0;
+
+		if (value > 0 && can < (unsigned long long)value)
+			log_info("%s=%llu, %lld is more than the hard limit", limits[i].key, can,
+				 value);
+		else if (value > 0)
+			log_info("%s=%llu", limits[i].key, can);
+	}
 }
 
 void process_raise_files(const struct process_conf *conf)
@@ -132,7 +158,7 @@ void process_raise_files(const struct process_conf *conf)
 void process_limit(const struct process_conf *conf)
 {
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		int64_t value = *(const int64_t *)((const char *)conf + limits[i].offset);
+		int64_t value = asked(conf, &limits[i]);
 
 		if (value > 0)
 			set_limit(&limits[i], value);
@@ -229,6 +255,11 @@ void process_ignore_signals(void)
 		signal(ignored[i], SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void process_wake_with_parents_death(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
 }
 
 void process_open_standard(void)

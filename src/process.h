@@ -33,6 +33,9 @@ unsigned process_capacity(void);
  * fewer than it may have now. */
 void process_raise_files(const struct process_conf *conf);
 
+/* Log the limits that CONF sets, as they will be. */
+void process_log_limits(const struct process_conf *conf);
+
 /* Set the limits of this process, and what they leave for its children.  What the system
  * refuses is logged. */
 void process_limit(const struct process_conf *conf);
@@ -53,6 +56,10 @@ void process_keep_only(int *keep, size_t n);
 /* Signals that reach a whole process group or control group (a terminal's Ctrl-C, systemd's
  * stop) are the supervisor's to answer: ignore them here, and let all others through. */
 void process_ignore_signals(void);
+
+/* Go on, if stopped, when the parent dies: then we see that, and leave.  A change of user
+ * undoes it. */
+void process_wake_with_parents_death(void);
 
 /* Make sure that descriptors 0, 1 and 2 are open, so that no socket gets such a number. */
 void process_open_standard(void);

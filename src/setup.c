@@ -305,6 +305,8 @@ static void swap(struct setup *t)
 	s->env.identity = t->identity;
 	log_set_level(t->conf->log.level);
 	log_set_patience(PATIENCE);
+	if (!t->same_globals)
+		process_log_limits(&t->conf->process);
 	for (size_t i = 0; i < t->conf->n_services; i++)
 		settle_listeners(&t->parts[i]);
 	keep_wanted(s, t->opened);
