@@ -191,6 +191,7 @@ static _Noreturn void logger_main(const struct logger *l)
 	process_ignore_signals();
 	log_set_sink(-1, NULL);
 	process_drop_privileges(&nobody);
+	process_wake_with_parents_death();
 	run(keep[0], shared);
 	_exit(EXIT_SUCCESS);
 }

@@ -63,6 +63,7 @@ static _Noreturn void child(struct parent *p, const struct client *client, pid_t
 	process_keep_only(keep, sizeof(keep) / sizeof(keep[0]));
 	if (!slots_give(w->slots, client->slot, parent, getpid()))
 		_exit(EXIT_FAILURE); /* our parent is dead and its slots are others' by now */
+	process_wake_with_parents_death();
 	process_title("%s fork client", w->conf->name);
 	executor_init(&ex, w, 1);
 	w->conf->engine->echo(&ex, client);

@@ -43,6 +43,7 @@ void worker_main(struct worker *w)
 	process_limit(w->process);
 	w->capacity = process_capacity();
 	r = process_drop_privileges(&w->identity);
+	process_wake_with_parents_death();
 	if (r == 0)
 		r = w->conf->model->run(w);
 	if (r < 0) {

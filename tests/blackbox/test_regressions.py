@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import procs
 from grid import TCP4, TRANSPORTS
 from harness import free_port, wait_for
 from shim import FOREVER
@@ -149,3 +150,18 @@ def test_bytes_that_had_no_turn_are_no_silence(echod, tmp_path):
     os.kill(worker, signal.SIGCONT)
     for s in clients:
         assert s.recv(10) == b"here"
+
+
+@pytest.mark.parametrize("pair", [("prefork", "epoll"), ("fork", "blocking")], ids=str)
+def test_stopped_workers_leave_with_a_killed_supervisor(echod, tmp_path, pair):
+    """Workers that were stopped could not see that the supervisor was dead, and held the port
+    against the next daemon until somebody let them go on."""
+    d = echod(TCP4.service(tmp_path, *pair))
+    d.expected_exit = -signal.SIGKILL
+    ping(d.connect())
+    below = list(d.processes())
+    for pid in below:
+        os.kill(pid, signal.SIGSTOP)
+    wait_for("all to be stopped", lambda: all(procs.state(p) == "T" for p in below))
+    d.signal(signal.SIGKILL)
+    wait_for("all to be gone", lambda: not any(procs.state(p) for p in below))
