@@ -111,7 +111,7 @@ def test_one_at_a_time_waits(echod, cell, tmp_path):
 
 
 @pytest.mark.serial
-@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+@stream_grid("tcp4", pairs=MANY_AT_ONCE, quick=())
 def test_full_costs_no_cpu(echod, cell, tmp_path):
     """A full service with clients in the backlog sleeps."""
     d = echod(cell.service(tmp_path, max_clients=LIMIT))

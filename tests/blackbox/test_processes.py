@@ -292,7 +292,22 @@ def test_workers_hold_no_file(echod, cell, tmp_path):
 
 
 @pytest.mark.serial
-@stream_grid("tcp4")
+def test_idle_grid_costs_nothing(echod, tmp_path):
+    """Every pair in one daemon, 3 idle clients each: no process uses any CPU time."""
+    d = echod(*[Cell(*pair, TCP4).service(tmp_path, name="-".join(pair)) for pair in STREAM_PAIRS],
+              *[Cell(*pair, UDP4).service(tmp_path, name="udp-" + "-".join(pair))
+                for pair in DATAGRAM_PAIRS])
+    for service in d.services:
+        for _ in range(3):
+            d.connect(service)
+    time.sleep(0.3)
+    before = procs.cpu_seconds(d.tree())
+    time.sleep(2.0)
+    assert procs.cpu_seconds(d.tree()) - before <= 0.02
+
+
+@pytest.mark.serial
+@stream_grid("tcp4", quick=())
 def test_idle_costs_nothing(echod, cell, tmp_path):
     """With 10 idle clients no process uses any CPU time: no timer ticks, nothing polls."""
     d = echod(cell.service(tmp_path))

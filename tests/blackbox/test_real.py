@@ -50,7 +50,8 @@ def through(words, source, target):
                        timeout=20 * SLACK * SLOW)
 
 
-@pytest.mark.parametrize("name", ["tcp4", "tcp6", "unix", "mptcp4"])
+@pytest.mark.parametrize("name", [
+    "tcp4", *[pytest.param(n, marks=pytest.mark.slow) for n in ("tcp6", "unix", "mptcp4")]])
 @pytest.mark.parametrize("pair", STREAM_PAIRS, ids="-".join)
 def test_socat_file(echod, tmp_path, big_file, pair, name):
     """Tens of MiB with socat: the hash of what returns is that of what was sent."""
@@ -62,7 +63,8 @@ def test_socat_file(echod, tmp_path, big_file, pair, name):
     assert digest(tmp_path / "output") == digest(big_file)
 
 
-@pytest.mark.parametrize("name", ["tcp4", "tcp6", "unix"])
+@pytest.mark.parametrize("name", [
+    "tcp4", *[pytest.param(n, marks=pytest.mark.slow) for n in ("tcp6", "unix")]])
 @pytest.mark.parametrize("pair", STREAM_PAIRS, ids="-".join)
 def test_nc_file(echod, tmp_path, big_file, pair, name):
     """The same with OpenBSD's nc, which shuts down at the end of its input (-N)."""

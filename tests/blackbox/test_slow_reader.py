@@ -52,7 +52,7 @@ def at_end_after(sock, zeros):
     return "eof"
 
 
-@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+@stream_grid("tcp4", pairs=MANY_AT_ONCE, quick=())
 def test_50_stuck_clients(echod, cell, tmp_path):
     """50 of them cost at most 50 buffers, and the others do not notice."""
     d = echod(cell.service(tmp_path, buffer=65536, socket={"SO_SNDBUF": 65536,
