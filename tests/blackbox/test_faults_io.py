@@ -134,7 +134,7 @@ def test_signal_storm(echod, cell, tmp_path):
         end.set()
         thread.join()
     assert len(sent) > 0
-    assert d.tree() == before
+    assert set(before) <= set(d.tree())
 
 
 @stream_grid("tcp4")
