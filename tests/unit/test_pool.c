@@ -87,7 +87,7 @@ static void every_counter_has_a_name_and_a_sentence(void **state)
 
 static void active_is_what_is_not_closed(void **state)
 {
-	struct stats s = {.shared = false}, shared = {.shared = true};
+	static struct stats s = {.shared = false}, shared = {.shared = true};
 	uint64_t sum[N_COUNTERS] = {0};
 	char text[2048];
 
