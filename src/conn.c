@@ -80,7 +80,7 @@ enum conn_want conn_close(struct conn *c, struct executor *ex, enum counter reas
 		record(c, ex);
 	free(c->held);
 	c->held = NULL;
-	close(c->fd);
+	executor_close(ex, c->fd);
 	c->fd = -1;
 	stats_add(ex->stats, reason, 1);
 	slots_release(ex->worker->slots, c->slot);

@@ -110,6 +110,13 @@ short executor_wait(struct executor *ex, int fd, short events, uint64_t deadline
 	return p[0].revents;
 }
 
+void executor_close(struct executor *ex, int fd)
+{
+	fall_asleep(ex);
+	close(fd);
+	beat(ex);
+}
+
 int executor_wait_events(struct executor *ex, int ep, struct epoll_event *events, int max,
 			 uint64_t deadline)
 {

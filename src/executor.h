@@ -45,6 +45,9 @@ short executor_wait(struct executor *ex, int fd, short events, uint64_t deadline
 int executor_wait_events(struct executor *ex, int ep, struct epoll_event *events, int max,
 			 uint64_t deadline);
 
+/* Close FD.  With SO_LINGER that may wait, and who waits there is not stuck. */
+void executor_close(struct executor *ex, int fd);
+
 /* The leash has poll(2) or epoll(7) EVENTS: take note of what it says. */
 void executor_leash(struct executor *ex, unsigned events);
 

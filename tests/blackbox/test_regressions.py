@@ -165,3 +165,20 @@ def test_stopped_workers_leave_with_a_killed_supervisor(echod, tmp_path, pair):
     wait_for("all to be stopped", lambda: all(procs.state(p) == "T" for p in below))
     d.signal(signal.SIGKILL)
     wait_for("all to be gone", lambda: not any(procs.state(p) for p in below))
+
+
+@pytest.mark.slow
+def test_a_close_that_lingers_is_no_hang(echod, tmp_path):
+    """With SO_LINGER = 30 a client that took nothing let close(2) wait, as it should; after
+    ten seconds of it the worker was killed, with everybody else's connections."""
+    d = echod(TCP4.service(tmp_path, "iterative", "epoll", socket={"SO_LINGER": 14}))
+    other = d.connect(timeout=25)
+    ping(other)
+    s = socket.socket()
+    d.clients.append(s)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    s.connect(d.services[0].address)
+    s.sendall(b"z" * 100000)
+    s.shutdown(socket.SHUT_WR)
+    time.sleep(0.5)
+    ping(other)
