@@ -211,6 +211,7 @@ def test_fin_not_rst_with_unread_input(echod, tmp_path):
     the close is a lingering one."""
     d = echod(TCP4.service(tmp_path, "iterative", "epoll"))
     s = d.connect()
+    ping(s)
     data = payload(200000)
     s.sendall(data)
     d.signal(signal.SIGTERM)
