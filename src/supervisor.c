@@ -29,6 +29,8 @@ enum {
 	DRAINING_MOST = 8, /* old crews that may still drain when a reload begins */
 	ONE_STOP = 100,    /* ms: signals closer than that are one request: timeout(1) sends
 			    * one to the child and one to its group */
+	LAST_CALL = 50,    /* ms from the order to drain until listeners are shut: whoever has
+			    * connected before is taken by a worker that has time */
 	LAG = 5            /* ms: timer_now() is as exact as a tick, the alarm more so */
 };
 
@@ -132,10 +134,14 @@ static void stop(struct run *run, uint64_t now)
 	run->reload_wanted = false;
 	for (struct crew *c = run->s.crews; c; c = c->next)
 		crew_drain(c, now, run->s.conf->shutdown_timeout);
-	while (run->s.listeners) {
-		struct listener *l = run->s.listeners;
+}
 
-		run->s.listeners = l->next;
+static void shut_listeners(struct supervisor *s)
+{
+	while (s->listeners) {
+		struct listener *l = s->listeners;
+
+		s->listeners = l->next;
 		listener_shut(l);
 	}
 }
@@ -246,6 +252,10 @@ static uint64_t look_over(struct run *run, uint64_t now)
 {
 	uint64_t when = run->check_at;
 
+	if (run->s.stopping && now - run->stop_at >= LAST_CALL)
+		shut_listeners(&run->s);
+	else if (run->s.stopping)
+		when = run->stop_at + LAST_CALL;
 	for (struct crew **at = &run->s.crews; *at;) {
 		struct crew *c = *at;
 
@@ -277,8 +287,10 @@ static int on_post(sd_event_source *source, void *arg)
 	}
 	when = look_over(run, timer_now());
 	tell_if_ready(run);
-	if (run->s.stopping && !run->s.crews)
+	if (run->s.stopping && !run->s.crews) {
+		shut_listeners(&run->s);
 		return sd_event_exit(run->event, EX_OK);
+	}
 	sd_event_source_set_time(run->alarm, (when + LAG) * 1000);
 	return sd_event_source_set_enabled(run->alarm, SD_EVENT_ONESHOT);
 }

@@ -49,10 +49,19 @@ def never(what, condition, seconds, step=0.02):
         time.sleep(step)
 
 
+PORTS = range(10000, 32000)  # below what connect(2) takes from
+given_ports = set()
+
+
 def free_port():
-    """A port that nobody has, TCP and UDP, outside the range that connect(2) takes from."""
+    """A port that nobody has, TCP and UDP, and that was not given before: tests that run at the
+    same time take from different parts of PORTS."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+    share = PORTS[worker::8]
     while True:
-        port = random.randrange(10000, 32000)
+        port = random.choice(share)
+        if port in given_ports:
+            continue
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                 with socket.socket(socket.AF_INET6, kind) as s:
@@ -60,6 +69,9 @@ def free_port():
                     s.bind(("::", port))
         except OSError:
             continue
+        if len(given_ports) > len(share) // 2:
+            given_ports.clear()
+        given_ports.add(port)
         return port
 
 
@@ -101,14 +113,21 @@ class Service:
 
     def connect(self, timeout=10.0):
         """A client's socket, connected, with a timeout for every call."""
-        s = self.transport.socket()
-        s.settimeout(timeout * SLOW)
-        try:
-            s.connect(self.address)
-        except BaseException:
-            s.close()
-            raise
-        return s
+        end = time.monotonic() + timeout * SLOW
+        while True:
+            s = self.transport.socket()
+            s.settimeout(timeout * SLOW)
+            try:
+                s.connect(self.address)
+                return s
+            except BlockingIOError:  # a UNIX socket's backlog is full: unix(7) does not wait
+                s.close()
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+            except BaseException:
+                s.close()
+                raise
 
 
 class Daemon:
