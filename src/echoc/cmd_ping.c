@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: ISC */
+/* echoc ping. */
+#include "cmd.h"
+#include "exits.h"
+
+static int run(int argc, char *argv[])
+{
+	(void)argc;
+	return exits_say(EXITS_USAGE, argv[0], "not there yet");
+}
+
+const struct cmd cmd_ping = {.name = "ping", .text = "not there yet", .run = run};
