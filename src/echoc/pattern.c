@@ -54,8 +54,7 @@ uint8_t pattern_byte(uint32_t stream, uint64_t offset)
 	return ((const uint8_t *)&word)[offset & 7];
 }
 
-bool pattern_word(const uint8_t *p, const struct pattern_world *world, uint32_t *stream,
-		  uint64_t *offset)
+void pattern_locate(const uint8_t p[8], uint32_t *stream, uint64_t *offset)
 {
 	uint64_t w;
 
@@ -63,11 +62,4 @@ bool pattern_word(const uint8_t *p, const struct pattern_world *world, uint32_t 
 	w = (w ^ w >> 32) * INVERSE;
 	*stream = (uint32_t)(w >> 32) - 1;
 	*offset = (uint64_t)(uint32_t)w << 3;
-	return *stream >= world->first && *stream < world->end && *offset < world->limit;
-}
-
-bool pattern_locate(const uint8_t *got, size_t len, const struct pattern_world *world,
-		    uint32_t *stream, uint64_t *offset)
-{
-	return len >= 8 && pattern_word(got, world, stream, offset);
 }
