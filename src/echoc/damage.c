@@ -14,14 +14,10 @@
 #include <stdio.h>
 
 const char *const damage_names[N_DAMAGES] = {
-	[DAMAGE_NONE] = "none",
-	[DAMAGE_CUT] = "cut",
-	[DAMAGE_FOREIGN] = "foreign",
-	[DAMAGE_DUPLICATED] = "duplicated",
-	[DAMAGE_REORDERED] = "reordered",
-	[DAMAGE_ZEROED] = "zeroed",
-	[DAMAGE_CHANGED] = "changed",
-	[DAMAGE_EXTRA] = "extra",
+	[DAMAGE_NONE] = "none",           [DAMAGE_CUT] = "cut",
+	[DAMAGE_FOREIGN] = "foreign",     [DAMAGE_DUPLICATED] = "duplicated",
+	[DAMAGE_REORDERED] = "reordered", [DAMAGE_ZEROED] = "zeroed",
+	[DAMAGE_CHANGED] = "changed",     [DAMAGE_EXTRA] = "extra",
 };
 
 /* What is looked at. */

@@ -44,11 +44,6 @@ static void add(uint64_t *p, uint64_t n)
 	__atomic_store_n(p, *p + n, __ATOMIC_RELAXED);
 }
 
-static uint64_t get(const uint64_t *p)
-{
-	return __atomic_load_n(p, __ATOMIC_RELAXED);
-}
-
 void hist_add(struct hist *h, uint64_t ns)
 {
 	double x = (double)ns;
@@ -76,22 +71,26 @@ void hist_merge(struct hist *h, const struct hist *from)
 	h->squares += from->squares;
 }
 
-void hist_since(const struct hist *h, struct hist *old, struct hist *out)
+void hist_gather(struct hist *h, const struct hist *from)
+{
+	for (unsigned i = 0; i < HIST_CLASSES; i++)
+		h->count[i] += __atomic_load_n(&from->count[i], __ATOMIC_RELAXED);
+}
+
+void hist_since(const struct hist *now, struct hist *old, struct hist *out)
 {
 	out->total = 0;
 	out->min = UINT64_MAX;
 	out->max = 0;
 	for (unsigned i = 0; i < HIST_CLASSES; i++) {
-		uint64_t now = get(&h->count[i]);
-
-		out->count[i] = now - old->count[i];
-		old->count[i] = now;
+		out->count[i] = now->count[i] - old->count[i];
+		old->count[i] = now->count[i];
 		out->total += out->count[i];
-		if (out->count[i] > 0) {
-			out->max = top_of(i);
-			if (out->min == UINT64_MAX)
-				out->min = top_of(i);
-		}
+		if (out->count[i] == 0)
+			continue;
+		out->max = top_of(i);
+		if (out->min == UINT64_MAX)
+			out->min = top_of(i);
 	}
 }
 

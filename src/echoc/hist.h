@@ -31,9 +31,12 @@ void hist_add(struct hist *h, uint64_t ns);
 /* Add all of FROM to H. */
 void hist_merge(struct hist *h, const struct hist *from);
 
-/* Make OUT what H has counted since OLD was copied from it; then copy H to OLD.  OUT has no
- * sums.  H may be added to meanwhile. */
-void hist_since(const struct hist *h, struct hist *old, struct hist *out);
+/* Add the classes of FROM to H, but no sums; FROM may be added to meanwhile. */
+void hist_gather(struct hist *h, const struct hist *from);
+
+/* Make OUT what NOW has counted since OLD was a copy of its classes, and copy them again.  OUT
+ * has no sums. */
+void hist_since(const struct hist *now, struct hist *old, struct hist *out);
 
 /* The value, in ns, that PERCENT (0 to 100) of all do not pass; 0 if there is none. */
 uint64_t hist_percentile(const struct hist *h, double percent);
