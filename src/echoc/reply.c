@@ -5,12 +5,14 @@
 
 #include "moment.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What an ICMP message says, for people. */
@@ -68,6 +70,18 @@ int reply_send(int fd, const void *data, size_t size, const struct address *to)
 			break;
 	}
 	return r;
+}
+
+const char *reply_complaint(const struct reply *r, char *buf, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+
+	if (r->from.sa.sa_family == AF_INET6 && r->from.len)
+		inet_ntop(AF_INET6, &r->from.in6.sin6_addr, host, sizeof(host));
+	else if (r->from.len)
+		inet_ntop(AF_INET, &r->from.in.sin_addr, host, sizeof(host));
+	snprintf(buf, size, "%s%s%s", r->complaint, host[0] ? " from " : "", host);
+	return buf;
 }
 
 static const char *complain(const struct sock_extended_err *e)

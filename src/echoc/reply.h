@@ -21,6 +21,9 @@ struct reply {
 	const char *complaint; /* of an error: "ICMP port unreachable" */
 };
 
+/* Who complains about what, for people: "ICMP port unreachable from 192.0.2.1". */
+const char *reply_complaint(const struct reply *r, char *buf, size_t size);
+
 /* Ask for the TTL of what arrives. */
 void reply_prepare(int fd, int family);
 

@@ -80,12 +80,11 @@ static int open_next(struct talk *t, const char **what)
 /* Use an answer. */
 static void use(struct talk *t, const struct reply *r, size_t sent)
 {
-	char asked[ADDRESS_TEXT_MAX], from[ADDRESS_TEXT_MAX];
+	char asked[ADDRESS_TEXT_MAX], from[ADDRESS_TEXT_MAX], complaint[128];
 
 	if (r->error != 0) {
-		problem(t, exits_of(r->error), "%s (%s%s%s)", strerror(-r->error), r->complaint,
-			r->from.len ? " from " : "",
-			r->from.len ? address_format(&r->from, from) : "");
+		problem(t, exits_of(r->error), "%s (%s)", strerror(-r->error),
+			reply_complaint(r, complaint, sizeof(complaint)));
 		return;
 	}
 	if (!address_equal(&r->from, t->to) && t->to->sa.sa_family != AF_UNIX) {
