@@ -33,6 +33,10 @@ struct sock_conf {
 extern const struct option_row sock_rows[];
 extern const size_t n_sock_rows;
 
+/* The same without those that choose the transport, and without --show-options. */
+extern const struct option_row *const sock_tuning_rows;
+extern const size_t n_sock_tuning_rows;
+
 /* A socket for TO: options set, bound if CONF says so (a unix datagram socket always is:
  * it could get no answer).  CONF's source with port 0 may be replaced with SOURCE_PORT, if
  * that is not 0.  Returns the descriptor, or -errno with *WHAT the step (static storage). */

@@ -57,6 +57,8 @@ static int take_option(void *field, const char *text, const char **why)
 #define FIELD(name_) .offset = offsetof(struct sock_conf, name_)
 #define TRANSPORT(p) .kind = ARG_CHOICE, .value = p, FIELD(protocol)
 
+enum { N_TRANSPORT = 4 /* rows that choose it, at the begin */ };
+
 const struct option_row sock_rows[] = {
 	{.name = "udp",
 	 .letter = 'u',
@@ -106,3 +108,6 @@ const struct option_row sock_rows[] = {
 };
 
 const size_t n_sock_rows = sizeof(sock_rows) / sizeof(sock_rows[0]);
+const struct option_row *const sock_tuning_rows = sock_rows + N_TRANSPORT;
+/* The last, --show-options, asks for one socket. */
+const size_t n_sock_tuning_rows = sizeof(sock_rows) / sizeof(sock_rows[0]) - N_TRANSPORT - 1;

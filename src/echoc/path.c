@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/* The two questions that every check of a path asks: does this datagram come back, and does
+ * this message on a stream? */
+#include "path.h"
+
+#include "moment.h"
+#include "reply.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <string.h>
+
+void path_say(struct verdict *v, enum path_state state, const char *fmt, ...)
+{
+	va_list ap;
+
+	v->state = state;
+	va_start(ap, fmt);
+	vsnprintf(v->why, sizeof(v->why), fmt, ap);
+	va_end(ap);
+}
+
+struct sock_conf path_stream_conf(const struct path *p)
+{
+	struct sock_conf conf = p->conf->sock;
+
+	if (!protocols[conf.protocol].stream)
+		conf.protocol = PROTO_TCP;
+	return conf;
+}
+
+struct sock_conf path_dgram_conf(const struct path *p)
+{
+	struct sock_conf conf = p->conf->sock;
+
+	conf.protocol = PROTO_UDP;
+	conf.report_errors = true;
+	return conf;
+}
+
+int64_t path_wait(const struct path *p)
+{
+	int64_t wait = 4 * p->rtt + 150 * (int64_t)MOMENT_MS;
+
+	return wait < p->conf->timeout ? wait : p->conf->timeout;
+}
+
+/* Bytes that differ from those of other datagrams. */
+static void fill(char *data, size_t size, uint32_t seed)
+{
+	for (size_t i = 0; i < size; i++) {
+		seed = seed * 1664525 + 1013904223;
+		data[i] = (char)(seed >> 24);
+	}
+}
+
+/* Is it the answer to DATA, and in what state? */
+static enum path_answer judge(const char *got, const struct reply *r, const char *data, size_t size,
+			      const struct address *to)
+{
+	if (!address_equal(&r->from, to))
+		return PATH_WRONG;
+	if (r->size == size && memcmp(got, data, size) == 0)
+		return PATH_WHOLE;
+	if (r->size < size && memcmp(got, data, r->size) == 0)
+		return PATH_CUT;
+	return PATH_WRONG;
+}
+
+static void take_error(const struct reply *r, struct path_try *out)
+{
+	out->error = r->error;
+	out->answer = r->error == -EMSGSIZE ? PATH_TOO_BIG : PATH_ERROR;
+	out->mtu = r->mtu;
+	out->local = r->from.len == 0;
+	reply_complaint(r, out->complaint, sizeof(out->complaint));
+}
+
+/* Send once, wait once. */
+static void attempt(struct path *p, int fd, const struct address *to, const char *data, size_t size,
+		    int64_t wait, struct path_try *out)
+{
+	int64_t before = moment_now();
+	struct reply r;
+	int sent = reply_send(fd, data, size, to);
+
+	out->answer = PATH_SILENT;
+	if (sent < 0)
+		take_error(&(struct reply){.error = sent, .complaint = "this host"}, out);
+	while (reply_wait(fd, p->in, &r, sent < 0 ? before : before + wait) == 1) {
+		if (r.error != 0) {
+			take_error(&r, out);
+			return;
+		}
+		out->answer = judge(p->in, &r, data, size, to);
+		out->got = r.size;
+		out->rtt = r.when - before;
+		if (out->answer == PATH_WHOLE || out->answer == PATH_CUT)
+			return;
+		/* It may be late for an earlier question: the right one may still come. */
+	}
+}
+
+void path_datagram(struct path *p, int fd, const struct address *to, size_t size, int tries,
+		   int64_t wait, struct path_try *out)
+{
+	static uint32_t seed = 1;
+	char data[REPLY_MAX];
+
+	*out = (struct path_try){.answer = PATH_SILENT};
+	fill(data, size, seed++);
+	while (tries-- > 0 && out->answer == PATH_SILENT)
+		attempt(p, fd, to, data, size, wait, out);
+}
+
+int64_t path_message(int fd, size_t size, int64_t timeout)
+{
+	int64_t before = moment_now();
+	char data[64], in[64];
+	size_t got = 0;
+
+	fill(data, size, (uint32_t)before);
+	if (send(fd, data, size, MSG_NOSIGNAL) != (ssize_t)size)
+		return -errno;
+	while (got < size) {
+		int r = moment_poll(fd, POLLIN, before + timeout);
+		ssize_t n;
+
+		if (r <= 0)
+			return r == 0 ? -ETIMEDOUT : r;
+		n = recv(fd, in + got, size - got, 0);
+		if (n <= 0)
+			return n == 0 ? -EPIPE : -errno;
+		got += (size_t)n;
+	}
+	return memcmp(data, in, size) == 0 ? moment_now() - before : -EBADMSG;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: ISC */
+/* What a path makes of headers: source ports, which choose among equal ways (ECMP, LAG), and
+ * DSCP, which may be filtered or wiped. */
+#include "interrupt.h"
+#include "moment.h"
+#include "path.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MESSAGE = 32 /* bytes */, PORTS_TOLD = 8, SLOWER_MS = 2 };
+
+/* One source port. */
+struct port {
+	uint16_t number;
+	int64_t sent, lost;
+	int64_t best; /* ns; INT64_MAX: none came */
+};
+
+static void ask_dgram(struct path *p, struct port *port)
+{
+	struct sock_conf conf = path_dgram_conf(p);
+	struct address local;
+	struct path_try try;
+	const char *what;
+	int fd = sock_open(&conf, p->udp, 0, &what);
+
+	if (fd < 0)
+		return;
+	for (; port->sent < p->conf->count && !interrupt_seen(); port->sent++) {
+		path_datagram(p, fd, p->udp, MESSAGE, 1, path_wait(p), &try);
+		if (try.answer != PATH_WHOLE)
+			port->lost++;
+		else if (try.rtt < port->best)
+			port->best = try.rtt;
+	}
+	sock_name(fd, &local);
+	port->number = address_port(&local);
+	close(fd);
+}
+
+static void ask_stream(const struct path *p, struct port *port)
+{
+	struct sock_conf conf = path_stream_conf(p);
+	struct address local;
+	const char *what;
+	int64_t rtt = 0;
+	int fd = sock_connect(&conf, p->tcp, moment_now() + p->conf->timeout, &what);
+
+	if (fd < 0) {
+		port->sent = port->lost = 1;
+		return;
+	}
+	sock_name(fd, &local);
+	port->number = address_port(&local);
+	/* A stream that lost one will not give the next either. */
+	for (; port->sent < p->conf->count && rtt >= 0; port->sent++) {
+		rtt = path_message(fd, MESSAGE, p->conf->timeout);
+		if (rtt < 0)
+			port->lost++;
+		else if (rtt < port->best)
+			port->best = rtt;
+	}
+	close(fd);
+}
+
+/* What all ports together say. */
+struct sweep {
+	int dead, lossy, asked;
+	int64_t sent, lost, best, worst; /* of the ports' best times */
+	char names[128];                 /* of dead or lossy ports */
+};
+
+static void add(struct sweep *s, const struct port *port, json_t *list)
+{
+	size_t n = strlen(s->names);
+
+	s->asked++;
+	s->sent += port->sent;
+	s->lost += port->lost;
+	if (port->lost == port->sent)
+		s->dead++;
+	else if (port->lost > 0)
+		s->lossy++;
+	if (port->lost > 0 && s->dead + s->lossy <= PORTS_TOLD)
+		snprintf(s->names + n, sizeof(s->names) - n, " %u", port->number);
+	if (port->best != INT64_MAX && port->best < s->best)
+		s->best = port->best;
+	if (port->best != INT64_MAX && port->best > s->worst)
+		s->worst = port->best;
+	json_array_append_new(list, json_pack("{s:i, s:I, s:I, s:o}", "port", (int)port->number,
+					      "sent", (json_int_t)port->sent, "lost",
+					      (json_int_t)port->lost, "best_rtt_ms",
+					      port->best == INT64_MAX
+						      ? json_null()
+						      : json_real((double)port->best / MOMENT_MS)));
+}
+
+void path_check_ports(struct path *p, struct verdict *v)
+{
+	struct sweep s = {.best = INT64_MAX};
+	json_t *list = json_array();
+	double best, worst;
+
+	for (int64_t i = 0; i < p->conf->ports && !interrupt_seen(); i++) {
+		struct port port = {.best = INT64_MAX};
+
+		if (p->udp)
+			ask_dgram(p, &port);
+		else
+			ask_stream(p, &port);
+		if (port.sent > 0)
+			add(&s, &port, list);
+	}
+	json_object_set_new(v->details, "ports", list);
+	best = (double)s.best / MOMENT_MS;
+	worst = (double)s.worst / MOMENT_MS;
+	if (s.asked == 0)
+		path_say(v, PATH_UNKNOWN, "no port could be tried");
+	else if (s.dead > 0)
+		path_say(v, PATH_BROKEN,
+			 "%d of %d source ports get no answer at all, the others do:%s%s", s.dead,
+			 s.asked, s.names, s.dead > PORTS_TOLD ? " ..." : "");
+	else if (s.lossy > 0)
+		path_say(v, PATH_DEGRADED,
+			 "%d of %d source ports lose some (%" PRId64 " of %" PRId64 "):%s%s",
+			 s.lossy, s.asked, s.lost, s.sent, s.names,
+			 s.lossy > PORTS_TOLD ? " ..." : "");
+	else if (s.worst > s.best * 3 / 2 + SLOWER_MS * (int64_t)MOMENT_MS)
+		path_say(v, PATH_DEGRADED,
+			 "%d source ports, best times from %.3f to %.3f ms: ways of different "
+			 "length",
+			 s.asked, best, worst);
+	else
+		path_say(v, PATH_OK, "%d source ports, none loses any, best times %.3f to %.3f ms",
+			 s.asked, best, worst);
+}
+
+void path_check_dscp(struct path *p, struct verdict *v)
+{
+	static const struct {
+		const char *name;
+		int value;
+	} marks[] = {{"CS0", 0}, {"LE", 1}, {"CS1", 8}, {"AF41", 34}, {"EF", 46}, {"CS6", 48}};
+	struct sock_conf conf = path_dgram_conf(p);
+	char lost[64] = "";
+	struct path_try try;
+	const char *what;
+
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		size_t n = strlen(lost);
+		int fd;
+
+		conf.dscp = marks[i].value;
+		fd = sock_open(&conf, p->udp, 0, &what);
+		if (fd < 0)
+			continue;
+		path_datagram(p, fd, p->udp, MESSAGE, 3, path_wait(p), &try);
+		if (try.answer != PATH_WHOLE)
+			snprintf(lost + n, sizeof(lost) - n, " %s", marks[i].name);
+		json_object_set_new(v->details, marks[i].name,
+				    json_boolean(try.answer == PATH_WHOLE));
+		close(fd);
+	}
+	if (lost[0])
+		path_say(v, PATH_BROKEN, "datagrams marked so get no answer:%s", lost);
+	else
+		path_say(v, PATH_UNKNOWN,
+			 "every mark is answered; whether it survives, only a report listener "
+			 "could tell");
+}
