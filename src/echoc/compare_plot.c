@@ -63,7 +63,7 @@ static int write_latencies(const struct comparison *c, const char *dir)
 		const struct contender *s = &c->server[order[i]];
 		double last = s->latency->total ? (double)s->latency->total : 1;
 
-		fprintf(f, "\"%s\"\n", s->name);
+		fprintf(f, "# %s\n", s->name);
 		for (double x = 1; x <= last; x *= 1.1)
 			fprintf(f, "%.6g %.3f\n", x,
 				(double)hist_percentile(s->latency, 100 - 100 / x) / 1e3);
@@ -102,8 +102,8 @@ static const char script[] =
 	"  set xlabel 'percentile'\n"
 	"  set xtics ('0' 1, '50' 2, '90' 10, '99' 100, '99.9' 1e3, '99.99' 1e4, '99.999' 1e5, "
 	"'99.9999' 1e6)\n"
-	"  plot for [i=0:N-1] 'latency.dat' index i using 1:2 skip 1 with lines lw 2 \\\n"
-	"       lc rgb word(colours, i % words(colours) + 1) dt (i / words(colours) + 1) \\\n"
+	"  plot for [i=0:N-1] 'latency.dat' index i using 1:2 with lines lw 2 \\\n"
+	"       lc rgb word(colours, i % words(colours) + 1) dt i / words(colours) + 1 \\\n"
 	"       title word(names, i + 1)\n"
 	"  set output\n"
 	"}\n";
