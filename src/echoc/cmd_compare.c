@@ -35,14 +35,15 @@ static const struct option_row rows[] = {
 	 .argument = "FILE",
 	 .kind = ARG_TEXT,
 	 FIELD(echod),
-	 .left = "    --echod FILE  --workers N",
-	 .text = "its program; of prefork and prethread"},
+	 .left = "    --echod FILE",
+	 .text = "its program (beside echoc, or in the path)"},
 	{.name = "workers",
 	 .argument = "N",
 	 .kind = ARG_INT,
 	 .min = 1,
 	 .max = 4096,
-	 FIELD(workers)},
+	 FIELD(workers),
+	 .text = "of prefork and prethread (what the load needs)"},
 	{.name = "rounds",
 	 .argument = "N",
 	 .kind = ARG_INT,
@@ -187,8 +188,8 @@ static int run(int argc, char *argv[])
 	const struct options o = {
 		.command = "compare",
 		.usage = "[OPTION]... NAME=HOST:PORT... | --models",
-		.summary = "The same load on several servers, in turn; a table of medians. Here "
-			   "--connections\nis 16, --duration 1 and --warmup 0.2 unless given.",
+		.summary = "The same load on several servers, in turn; a table of medians.\n"
+			   "Unless given, --connections is 16, --duration 1 and --warmup 0.2.",
 		.examples = "  echoc compare --models --plot /tmp/models\n"
 			    "  echoc compare -c 64 old=192.0.2.1:7 new=192.0.2.2:7\n",
 		.groups = groups,

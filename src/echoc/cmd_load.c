@@ -190,8 +190,8 @@ static int run(int argc, char *argv[])
 	const struct options o = {
 		.command = "load",
 		.usage = "[OPTION]... HOST [PORT]",
-		.summary = "Measure an echo server with many connections; every byte that comes "
-			   "back is verified.",
+		.summary = "Measure an echo server with many connections.  Every byte that comes\n"
+			   "back is verified, and damage is named.",
 		.examples = "  echoc load -c 1000 -d 10 server 7\n"
 			    "  echoc load --rate 20k --histogram out.hgrm server:7\n"
 			    "  echoc load --udp -w 16 -s 64-1400 --json [::1]:7\n",
