@@ -98,7 +98,7 @@ static const char *control(const struct path *p)
 {
 	struct transfer t;
 
-	if (transfer(p, false, &t) < 0 || t.error != 0 || t.got != TRANSFER)
+	if (transfer(p, false, &t) < 0 || t.error != 0 || t.changed || t.got != TRANSFER)
 		return "; without half-close it fails, too";
 	return "; without half-close all comes back";
 }
@@ -116,7 +116,7 @@ void path_check_half_close(struct path *p, struct verdict *v)
 	json_object_set_new(v->details, "sent", json_integer((json_int_t)t.sent));
 	json_object_set_new(v->details, "received", json_integer((json_int_t)t.got));
 	if (t.changed)
-		path_say(v, PATH_BROKEN, "what comes back after our FIN is not what was sent");
+		path_say(v, PATH_BROKEN, "what comes back is not what was sent%s", control(p));
 	else if (t.error != 0)
 		path_say(v, PATH_BROKEN,
 			 "the far side resets at our FIN: %zu of %zu bytes came back (%s)%s", t.got,

@@ -132,6 +132,7 @@ static void damage(struct ping *p)
 	int64_t until = moment_now() + PROBE_MS * (int64_t)MOMENT_MS;
 	char text[VERIFY_TEXT_MAX];
 	uint32_t seq = owed(p);
+	const struct ping_slot *slot = ping_slot(p, seq);
 
 	while (p->verify.n_probe < sizeof(p->verify.probe) &&
 	       moment_poll(p->fd, POLLIN, until) > 0) {
@@ -142,7 +143,14 @@ static void damage(struct ping *p)
 		verify_got(&p->verify, p->in, (size_t)n);
 	}
 	p->damaged++;
-	ping_problem(p, seq, EXITS_DAMAGED, "damaged: %s", verify_text(&p->verify, text));
+	/* Missing up to the end of its message: a buffer was too small for it. */
+	if (slot && slot->end > p->verify.bad &&
+	    verify_missing(&p->verify) == slot->end - p->verify.bad)
+		ping_problem(p, seq, EXITS_DAMAGED,
+			     "damaged: cut at %" PRIu64 " of %" PRId64 " bytes",
+			     p->verify.bad + (uint64_t)p->conf->size - slot->end, p->conf->size);
+	else
+		ping_problem(p, seq, EXITS_DAMAGED, "damaged: %s", verify_text(&p->verify, text));
 	close_connection(p);
 }
 

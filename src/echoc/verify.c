@@ -107,6 +107,13 @@ static int64_t find_origin(const struct verify *v)
 	return -1;
 }
 
+uint64_t verify_missing(const struct verify *v)
+{
+	int64_t origin = v->damaged && v->n_probe >= SURE ? find_origin(v) : -1;
+
+	return origin > (int64_t)v->bad ? (uint64_t)origin - v->bad : 0;
+}
+
 const char *verify_text(const struct verify *v, char buf[VERIFY_TEXT_MAX])
 {
 	uint64_t end = v->base + v->size;

@@ -33,6 +33,9 @@ size_t verify_due(const struct verify *v);
 /* SIZE bytes came.  Returns false once there is damage; more bytes still help to name it. */
 bool verify_got(struct verify *v, const void *data, size_t size);
 
+/* How many bytes are missing where the damage is, if that is what it is; else 0. */
+uint64_t verify_missing(const struct verify *v);
+
 /* The sentence about the damage of a stream that is at its end, or NULL if there is none:
  * "cut at 2048 of 4096 bytes".  Uses BUF. */
 const char *verify_text(const struct verify *v, char buf[VERIFY_TEXT_MAX]);
