@@ -71,6 +71,7 @@ static struct {
 	uint64_t next_id;
 	uint64_t ops, bytes, total; /* measured; total: operations with warm-up and drain */
 	uint64_t failures[FAILURES], errors;
+	uint64_t cpu; /* ns of this process within what is measured */
 	struct histogram latency;
 } run = {.next_id = 1};
 
@@ -82,6 +83,14 @@ static uint64_t clock_ns(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
@@ -349,7 +358,8 @@ static void report(void)
 	       (unsigned long long)run.errors);
 	for (int i = 0; i < FAILURES; i++)
 		printf(" %s=%llu", failure_names[i], (unsigned long long)run.failures[i]);
-	printf(" timeout=0\n");
+	printf(" client_cpu_us=%.3f timeout=0\n",
+	       run.ops ? (double)run.cpu / 1e3 / (double)run.ops : 0.0);
 }
 
 int main(int argc, char **argv)
@@ -373,7 +383,10 @@ int main(int argc, char **argv)
 	}
 	run.begin = clock_ns() + opt.warmup;
 	run.end = run.begin + opt.seconds;
+	serve_until(run.begin);
+	run.cpu = cpu_ns();
 	serve_until(run.end);
+	run.cpu = cpu_ns() - run.cpu;
 	run.draining = true;
 	for (unsigned i = 0; i < opt.connections; i++)
 		if (opt.mode != CONNECT)

@@ -46,16 +46,13 @@ static void add(uint64_t *p, uint64_t n)
 
 void hist_add(struct hist *h, uint64_t ns)
 {
-	double x = (double)ns;
-
 	add(&h->count[class_of(ns)], 1);
 	add(&h->total, 1);
 	if (ns < h->min)
 		h->min = ns;
 	if (ns > h->max)
 		h->max = ns;
-	h->sum += x;
-	h->squares += x * x;
+	h->sum += (double)ns;
 }
 
 void hist_merge(struct hist *h, const struct hist *from)
@@ -68,7 +65,6 @@ void hist_merge(struct hist *h, const struct hist *from)
 	if (from->max > h->max)
 		h->max = from->max;
 	h->sum += from->sum;
-	h->squares += from->squares;
 }
 
 void hist_gather(struct hist *h, const struct hist *from)
@@ -119,12 +115,16 @@ double hist_mean(const struct hist *h)
 
 double hist_stddev(const struct hist *h)
 {
-	double mean = hist_mean(h), variance;
+	double mean = hist_mean(h), squares = 0;
 
 	if (h->total == 0)
 		return 0;
-	variance = h->squares / (double)h->total - mean * mean;
-	return variance > 0 ? sqrt(variance) : 0;
+	for (unsigned i = 0; i < HIST_CLASSES; i++) {
+		double off = (double)top_of(i) - mean;
+
+		squares += (double)h->count[i] * off * off;
+	}
+	return sqrt(squares / (double)h->total);
 }
 
 /* The tools' text has five steps in each halving of what is left above. */

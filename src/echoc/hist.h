@@ -15,11 +15,10 @@ enum { HIST_BITS = 10, HIST_HALF = 1 << HIST_BITS, HIST_TOP_BIT = 41 };
 enum { HIST_CLASSES = (HIST_TOP_BIT - HIST_BITS + 1) * HIST_HALF };
 
 struct hist {
-	uint64_t count[HIST_CLASSES];
 	uint64_t total;
 	uint64_t min, max; /* ns; exact */
 	double sum;        /* ns */
-	double squares;    /* ns^2 */
+	uint64_t count[HIST_CLASSES];
 };
 
 /* An empty one, or NULL. */
@@ -42,7 +41,7 @@ void hist_since(const struct hist *now, struct hist *old, struct hist *out);
 uint64_t hist_percentile(const struct hist *h, double percent);
 
 double hist_mean(const struct hist *h);   /* ns */
-double hist_stddev(const struct hist *h); /* ns */
+double hist_stddev(const struct hist *h); /* ns; of the classes */
 
 /* Write the percentile distribution in the text form of the HdrHistogram tools (.hgrm), values
  * in microseconds.  Errors are the stream's. */

@@ -61,6 +61,10 @@ static int init_thread(struct run *r, unsigned i)
 
 	t->shared = &r->shared;
 	t->conf = r->conf;
+	t->stream = protocols[r->conf->sock.protocol].stream;
+	t->open_loop = r->conf->rate > 0;
+	t->connect_each = r->conf->connect_each;
+	t->depth = (uint32_t)r->conf->depth;
 	t->number = i;
 	t->n_conns = (uint32_t)(all / n + (i < all % n));
 	t->left = count ? count / n + (i < count % n) : UINT64_MAX;

@@ -17,11 +17,6 @@ enum {
 	AUTOPSY_TIME = 250 * MOMENT_MS /* without a byte after which a damage is concluded */
 };
 
-static bool is_stream(const struct load_thread *t)
-{
-	return protocols[t->conf->sock.protocol].stream;
-}
-
 int64_t load_due(const struct load_thread *t, const struct load_conn *c, uint64_t nth)
 {
 	double place = (double)nth * (double)t->conf->connections + (double)c->number;
@@ -128,7 +123,7 @@ static void stands(struct load_thread *t, struct load_conn *c)
 	c->tried = true;
 	c->active = t->now;
 	t->counts.connects++;
-	if (is_stream(t))
+	if (t->stream)
 		hist_add(t->connect, (uint64_t)(moment_now() - c->opened));
 }
 
@@ -163,14 +158,14 @@ static void start_message(struct load_thread *t, struct load_conn *c)
 	uint64_t size = (uint64_t)sizes_next(&conf->sizes, c->started + c->number, &t->seed);
 
 	m->due = t->now;
-	if (conf->rate > 0) {
+	if (t->open_loop) {
 		m->due = load_due(t, c, c->started);
 		c->owed--;
 		t->owed--;
 	}
 	m->taken = t->now;
 	m->done = false;
-	m->begin = is_stream(t) ? c->target : (c->target + 7) & ~7ULL;
+	m->begin = t->stream ? c->target : (c->target + 7) & ~7ULL;
 	m->end = m->begin + size;
 	c->target = size > 0 ? m->end : m->begin + 1; /* no two datagrams begin at the same byte */
 	m->measured = m->due >= t->begin && m->due < t->end && t->left > 0;
@@ -192,14 +187,14 @@ static void start_message(struct load_thread *t, struct load_conn *c)
 static bool may_start(const struct load_thread *t, const struct load_conn *c)
 {
 	/* What was due in time is sent even if it is late. */
-	if (t->conf->rate > 0 ? c->owed == 0 || !t->started : !t->running)
+	if (t->open_loop ? c->owed == 0 || !t->started : !t->running)
 		return false;
-	return c->in_flight < t->conf->depth && t->left > 0;
+	return c->in_flight < t->depth && t->left > 0;
 }
 
 static void push(struct load_thread *t, struct load_conn *c)
 {
-	if (is_stream(t))
+	if (t->stream)
 		load_stream_push(t, c);
 	else
 		load_dgram_push(t, c);
@@ -207,7 +202,7 @@ static void push(struct load_thread *t, struct load_conn *c)
 
 void load_conn_refill(struct load_thread *t, struct load_conn *c)
 {
-	bool one = t->conf->connect_each;
+	bool one = t->connect_each;
 	bool any = false;
 
 	if (c->state != (one ? LOAD_IDLE : LOAD_OPEN) || (one && t->now < c->retry))
@@ -256,7 +251,7 @@ void load_conn_ready(struct load_thread *t, struct load_conn *c, uint32_t events
 		return;
 	}
 	if (events & ~(uint32_t)EPOLLOUT) {
-		if (is_stream(t))
+		if (t->stream)
 			load_stream_pull(t, c);
 		else
 			load_dgram_pull(t, c);
@@ -271,7 +266,7 @@ static void tick_idle(struct load_thread *t, struct load_conn *c)
 {
 	if (t->now < c->retry || (c->tried && !t->running))
 		return;
-	if (!t->conf->connect_each) {
+	if (!t->connect_each) {
 		c->sent = c->received = c->target = 0;
 		load_conn_open(t, c);
 	}
@@ -292,7 +287,7 @@ void load_conn_tick(struct load_thread *t, struct load_conn *c)
 		break;
 	case LOAD_OPEN:
 	case LOAD_FIN:
-		if (!is_stream(t))
+		if (!t->stream)
 			load_dgram_expire(t, c);
 		else if ((c->in_flight > 0 || c->state == LOAD_FIN) && quiet > t->conf->timeout)
 			load_stream_stalled(t, c);
@@ -318,7 +313,7 @@ void load_conn_give_up(struct load_thread *t, struct load_conn *c)
 {
 	if (c->state == LOAD_DAMAGED)
 		load_stream_conclude(t, c);
-	if (is_stream(t))
+	if (t->stream)
 		load_conn_waited(t, c);
 	t->counts.unsent += c->owed;
 	c->owed = 0;

@@ -25,25 +25,25 @@ struct load_message {
 /* One connection; or a datagram socket with the stream of its datagrams, each of which begins
  * at a multiple of 8. */
 struct load_conn {
-	int fd; /* -1: none */
+	int fd;          /* -1: none */
+	uint32_t stream; /* the number of its bytes (pattern.h) */
 	enum load_state state;
 	bool want_out;      /* EPOLLOUT is asked for */
 	bool tried;         /* it stood once, or failed */
-	uint32_t stream;    /* the number of its bytes (pattern.h) */
 	uint32_t head;      /* ring index of the oldest message in flight */
 	uint32_t in_flight; /* messages */
 	uint32_t unsent;    /* datagrams in flight that are yet to be sent */
-	uint64_t number;    /* among all connections */
-	uint64_t started;   /* messages in its whole life */
-	uint64_t owed;      /* messages that are due and wait for a place in flight */
-	uint64_t target;    /* bytes to send: the end of the last message in flight */
-	uint64_t sent;      /* bytes */
-	uint64_t received;  /* bytes, all of them verified */
-	int64_t active;     /* ns: the last progress */
-	int64_t opened;     /* ns: when connect(2) was called */
-	int64_t retry;      /* ns: not before then another connect(2) */
 	struct load_message *ring;
-	uint8_t *autopsy; /* LOAD_DAMAGED: what came, LOAD_AUTOPSY bytes of room */
+	uint64_t target;   /* bytes to send: the end of the last message in flight */
+	uint64_t sent;     /* bytes */
+	uint64_t received; /* bytes, all of them verified */
+	int64_t active;    /* ns: the last progress */
+	uint64_t started;  /* messages in its whole life */
+	uint64_t owed;     /* messages that are due and wait for a place in flight */
+	uint64_t number;   /* among all connections */
+	int64_t opened;    /* ns: when connect(2) was called */
+	int64_t retry;     /* ns: not before then another connect(2) */
+	uint8_t *autopsy;  /* LOAD_DAMAGED: what came, LOAD_AUTOPSY bytes of room */
 	size_t autopsy_len;
 };
 
@@ -66,29 +66,33 @@ struct load_shared {
 struct load_thread {
 	struct load_shared *shared;
 	const struct load_conf *conf;
+	bool stream;       /* as opposed to datagrams */
+	bool open_loop;    /* there is a rate */
+	bool connect_each; /* of CONF */
+	bool running;      /* messages may be started */
+	bool started;
+	int epoll_fd;
+	uint32_t depth; /* of CONF */
+	uint32_t n_conns;
+	struct load_conn *conns;
+	uint64_t *in, *out; /* LOAD_CHUNK + 16 bytes each, at offset % 8 */
+	int64_t now;        /* ns */
+	int64_t begin, end; /* copies, once started */
+	int64_t next_due;   /* ns: the next one; INT64_MAX: none */
+	int64_t last;       /* ns: the last completion of a measured message */
+	uint64_t in_flight; /* messages of all */
+	uint64_t left;      /* messages that may still be measured */
+	uint64_t longest;   /* bytes of the longest stream */
+	struct hist *latency, *connect, *lag;
+	uint64_t owed;       /* messages of all */
+	uint64_t scheduled;  /* messages that became due */
+	uint32_t connecting; /* connections that are not yet */
+	uint64_t seed;
+	int64_t idle;       /* ns spent spinning for nothing */
+	double cpu, waited; /* as in struct load_result */
 	pthread_t id;
 	unsigned number;
-	int epoll_fd;
-	struct load_conn *conns;
-	uint32_t n_conns;
-	uint32_t connecting; /* of them */
-	uint64_t in_flight;  /* messages of all */
-	uint64_t owed;       /* messages of all */
-	uint64_t left;       /* messages that may still be measured */
-	uint64_t scheduled;  /* messages that became due */
-	int64_t next_due;    /* ns: the next one; INT64_MAX: none */
-	int64_t now;         /* ns */
-	int64_t begin, end;  /* copies, once started */
-	int64_t last;        /* ns: the last completion of a measured message */
-	bool running;        /* messages may be started */
-	bool started;
-	uint64_t longest; /* bytes of the longest stream */
-	uint64_t seed;
-	double cpu, waited; /* as in struct load_result */
-	int64_t idle;       /* ns spent spinning for nothing */
 	struct load_counts counts;
-	struct hist *latency, *connect, *lag;
-	uint64_t *in, *out; /* LOAD_CHUNK + 16 bytes each, at offset % 8 */
 };
 
 /* Open C, and start what it owes once it stands.  Failures are counted. */

@@ -121,7 +121,7 @@ static void take(struct load_thread *t, struct load_conn *c, size_t n)
 		load_message_done(t, c, m);
 		load_message_pop(t, c);
 	}
-	if (t->conf->connect_each)
+	if (t->connect_each)
 		finish(t, c);
 }
 

@@ -8,7 +8,7 @@
 
 #include "moment.h"
 
-#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -70,7 +70,7 @@ static void tick(struct load_thread *t)
 		struct load_conn *c = &t->conns[i];
 
 		if (!t->started && !c->tried && c->state == LOAD_IDLE &&
-		    (t->conf->connect_each || t->connecting >= CONNECT_BURST))
+		    (t->connect_each || t->connecting >= CONNECT_BURST))
 			continue;
 		load_conn_tick(t, c);
 	}
@@ -118,7 +118,7 @@ static void connect_all(struct load_thread *t)
 {
 	int64_t patience = moment_now() + 2 * t->conf->timeout;
 
-	while (!t->conf->connect_each && !stopped(t) && t->now < patience) {
+	while (!t->connect_each && !stopped(t) && t->now < patience) {
 		tick(t);
 		if (all_tried(t))
 			break;
@@ -143,9 +143,9 @@ static void wait_for_start(struct load_thread *t)
 static void start_all(struct load_thread *t)
 {
 	t->started = t->running = true;
-	if (t->conf->rate > 0)
+	if (t->open_loop)
 		t->next_due = load_due(t, &t->conns[0], 0);
-	for (uint32_t i = 0; i < t->n_conns && t->conf->rate <= 0; i++) {
+	for (uint32_t i = 0; i < t->n_conns && !t->open_loop; i++) {
 		t->now = moment_now();
 		load_conn_refill(t, &t->conns[i]);
 	}
@@ -200,6 +200,9 @@ void *load_thread_main(void *thread)
 	double span;
 
 	prctl(PR_SET_TIMERSLACK, 1000); /* ns: a schedule is to be kept */
+	/* A table of descriptors that nobody shares costs no atomic operation at each call, which
+	 * is a hundredth of an echo.  If it cannot be had, the load runs all the same. */
+	unshare(CLONE_FILES);
 	t->now = moment_now();
 	t->next_due = INT64_MAX;
 	t->begin = t->end = INT64_MAX;
