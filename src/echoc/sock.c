@@ -24,7 +24,7 @@ static int set_marks(const struct sock_conf *conf, int fd, int family)
 		bool wanted;
 		int option, value;
 	} marks[] = {
-		{conf->dscp >= 0, six ? IPV6_TCLASS : IP_TOS, (int)conf->dscp << 2},
+		{conf->dscp >= 0, six ? IPV6_TCLASS : IP_TOS, (int)conf->dscp * 4},
 		{conf->ttl >= 0, six ? IPV6_UNICAST_HOPS : IP_TTL, (int)conf->ttl},
 		{conf->df, six ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, IP_PMTUDISC_DO},
 		{conf->df && six, IPV6_DONTFRAG, one},
