@@ -11,9 +11,11 @@ import pytest
 
 import grid
 import harness
+from echoc import echoc
 
 TOP = Path(__file__).resolve().parents[2]
 README = TOP / "README.md"
+ECHOC_1 = TOP / "man/echoc.1"
 ECHOD_8 = TOP / "man/echod.8"
 CONF_5 = TOP / "man/echod.conf.5"
 TEXTS = [p for p in (README, TOP / "ARCHITECTURE.md", TOP / "HACKING.md", ECHOD_8, CONF_5,
@@ -242,8 +244,19 @@ def test_functions_are_where_they_are_said_to_be(path):
 
 
 @pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is not installed")
-@pytest.mark.parametrize("path", [ECHOD_8, CONF_5], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [ECHOC_1, ECHOD_8, CONF_5], ids=lambda p: p.name)
 def test_manual_pages_are_well_written(path):
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(path)], text=True,
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("command", ["send", "ping", "path"])
+def test_manual_page_has_every_option_of_the_client(command):
+    """What --help of a subcommand lists is in echoc(1), and the exit codes are."""
+    page = ECHOC_1.read_text().replace("\\-", "-")
+    text = echoc(command, "--help").out.partition("Examples:")[0]
+    options = set(re.findall(r"--[a-z][a-z0-9-]+", text))
+    assert len(options) > 10
+    for option in sorted(options):
+        assert f"Fl {option[1:]}" in page, f"{option} of {command} is not in echoc.1"
