@@ -19,7 +19,7 @@ enum { PROCESSES_MAX = 65536 };
 /* The clock of a process: clock_getcpuclockid(3), without its check. */
 static int64_t clock_of(pid_t pid)
 {
-	clockid_t clock = ~pid << 3 | 2;
+	clockid_t clock = (clockid_t)(~(unsigned)pid << 3 | 2);
 	struct timespec t;
 
 	return clock_gettime(clock, &t) < 0 ? 0 : t.tv_sec * NS + t.tv_nsec;
