@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,9 @@ enum {
 	MAX_ARGUMENTS = 24,
 	READY_TIME = 10, /* s */
 	STOP_TIME = 5,   /* s */
-	SPARE = 64       /* connections beyond those of the load */
+	SPARE = 64,      /* connections beyond those of the load */
+	LOG_MAX = 8192,  /* bytes of a server's first words */
+	TRIES = 5        /* ports, if someone takes one first */
 };
 
 const char *compare_models_find(const char *path, char *buf, size_t size)
@@ -61,20 +62,16 @@ const char *compare_models_find(const char *path, char *buf, size_t size)
 /* A port of 127.0.0.1 that nobody has. */
 static int free_port(const struct sock_conf *sock, struct address *to)
 {
-	static unsigned last;
 	int type = protocols[sock->protocol].type;
 
-	if (last == 0)
-		last = (unsigned)getpid();
 	*to = (struct address){.len = sizeof(to->in)};
 	to->in.sin_family = AF_INET;
 	to->in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	for (int tries = 0; tries < PORT_END - PORT_FIRST; tries++) {
 		int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), r;
 
-		last = last * 5 + 3; /* every number of 32 bits once */
 		to->in.sin_port = htons(
-			(uint16_t)(PORT_FIRST + (last >> 8) % (PORT_END - PORT_FIRST)));
+			(uint16_t)(PORT_FIRST + arc4random_uniform(PORT_END - PORT_FIRST)));
 		r = fd < 0 ? -1 : bind(fd, &to->sa, to->len);
 		if (fd >= 0)
 			close(fd);
@@ -110,19 +107,10 @@ static pid_t spawn(const struct compare_models *m, const struct model *model,
 	int64_t n = m->workers                         ? m->workers
 		    : strcmp(engine->name, "blocking") ? 0
 						       : load->connections;
-	const char *argv[MAX_ARGUMENTS] = {m->echod,
-					   "--listen",
-					   listen,
-					   "--model",
-					   model->name,
-					   "--engine",
-					   engine->name,
-					   "-o",
-					   "log.target=stderr",
-					   "-o",
-					   "log.level=warning",
-					   "-o",
-					   clients};
+	const char *argv[MAX_ARGUMENTS] = {
+		m->echod,           "--listen",   listen, "--model",           model->name,
+		"--engine",         engine->name, "-o",   "log.target=stderr", "-o",
+		"log.level=notice", "-o",         clients};
 	int argc = 13;
 	pid_t pid;
 
@@ -141,13 +129,21 @@ static pid_t spawn(const struct compare_models *m, const struct model *model,
 	return pid < 0 ? -errno : pid;
 }
 
-/* What a server said before it died, its last line. */
-static void tell_death(const struct contender *s, int log)
+/* What a server has said so far.  Returns its length. */
+static size_t read_log(int log, char *text, size_t size)
 {
-	char text[2048], *line;
-	ssize_t n = pread(log, text, sizeof(text) - 1, 0);
+	ssize_t n = pread(log, text, size - 1, 0);
 
 	text[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* What it said before it died, its last line. */
+static void tell_death(const struct contender *s, int log)
+{
+	char text[LOG_MAX], *line;
+	size_t n = read_log(log, text, sizeof(text));
+
 	while (n > 0 && text[n - 1] == '\n')
 		text[--n] = '\0';
 	line = strrchr(text, '\n');
@@ -155,41 +151,24 @@ static void tell_death(const struct contender *s, int log)
 		  line ? line + 1 : text);
 }
 
-/* An echo server that takes connections, or answers a datagram, is ready. */
-static bool answers(const struct contender *s)
-{
-	const char *what;
-	char byte = 'x';
-	int fd, r = 0;
-
-	fd = sock_connect(&s->load.sock, &s->load.to, moment_now() + 100 * MOMENT_MS, &what);
-	if (fd < 0)
-		return false;
-	if (!protocols[s->load.sock.protocol].stream)
-		r = send(fd, &byte, 1, 0) == 1 &&
-				    moment_poll(fd, POLLIN, moment_now() + 100 * MOMENT_MS) > 0 &&
-				    recv(fd, &byte, 1, MSG_DONTWAIT) == 1
-			    ? 0
-			    : -1;
-	close(fd);
-	return r == 0;
-}
-
+/* Wait for it to say that it is ready: an answer might be another's, who has the port.
+ * Returns 0, -EADDRINUSE if that is so, or -ECHILD. */
 static int wait_ready(struct contender *s, int log)
 {
 	int64_t deadline = moment_now() + READY_TIME * (int64_t)MOMENT_S;
 	siginfo_t info = {.si_pid = 0};
+	char text[LOG_MAX];
 
 	while (moment_now() < deadline) {
 		if (waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 		    info.si_pid != 0)
 			break;
-		if (answers(s))
+		if (read_log(log, text, sizeof(text)) > 0 && strstr(text, " ready: "))
 			return 0;
 		moment_poll(-1, 0, moment_now() + 10 * MOMENT_MS);
 	}
-	tell_death(s, log);
-	return -ECHILD;
+	read_log(log, text, sizeof(text));
+	return strstr(text, strerror(EADDRINUSE)) ? -EADDRINUSE : -ECHILD;
 }
 
 /* What of the load this pair can serve at once. */
@@ -204,26 +183,49 @@ static void fit(const struct model *model, const struct engine *engine, struct c
 	s->note = "1 connection: it serves one at a time";
 }
 
+/* End it, and all of its session. */
+static void end(struct contender *s)
+{
+	kill(-s->pid, SIGKILL); /* while it is a zombie this is nobody else's number */
+	kill(s->pid, SIGKILL);
+	waitpid(s->pid, NULL, 0);
+	s->pid = 0;
+}
+
+/* One attempt.  Returns 0 with a server that is ready, or -errno. */
+static int try_start(const struct compare_models *m, struct contender *s, const struct model *model,
+		     const struct engine *engine, int log)
+{
+	int r = free_port(&s->load.sock, &s->load.to);
+
+	if (r == 0)
+		r = spawn(m, model, engine, s, log);
+	if (r < 0)
+		return r;
+	s->pid = r;
+	r = wait_ready(s, log);
+	if (r < 0)
+		end(s);
+	return r;
+}
+
 static int start(const struct compare_models *m, struct comparison *c, const struct model *model,
 		 const struct engine *engine)
 {
 	struct contender *s = &c->server[c->n];
-	int log = memfd_create("echod", MFD_CLOEXEC), r;
+	int log = memfd_create("echod", MFD_CLOEXEC), r = -EADDRINUSE;
 
 	s->load = m->load;
 	snprintf(s->name, sizeof(s->name), "%s/%s", model->name, engine->name);
 	fit(model, engine, s);
-	r = log < 0 ? -errno : free_port(&s->load.sock, &s->load.to);
-	if (r == 0) {
-		r = spawn(m, model, engine, s, log);
-		if (r > 0) {
-			s->pid = r;
-			c->n++;
-			r = wait_ready(s, log);
-		} else {
-			exits_say(EXITS_SYSTEM, "compare", "fork: %s", strerror(-r));
-		}
+	for (int i = 0; i < TRIES && r == -EADDRINUSE && log >= 0; i++) {
+		if (ftruncate(log, 0) == 0 && lseek(log, 0, SEEK_SET) == 0)
+			r = try_start(m, s, model, engine, log);
 	}
+	if (r == 0)
+		c->n++;
+	else
+		tell_death(s, log);
 	if (log >= 0)
 		close(log);
 	return r;
@@ -276,11 +278,7 @@ void compare_models_stop(struct comparison *c)
 			if (info.si_pid == 0)
 				moment_poll(-1, 0, moment_now() + 5 * MOMENT_MS);
 		}
-		/* While it is a zombie its group's number is nobody else's. */
-		if (pid > 0) {
-			kill(-pid, SIGKILL);
-			kill(pid, SIGKILL);
-			waitpid(pid, NULL, 0);
-		}
+		if (pid > 0)
+			end(&c->server[i]);
 	}
 }
