@@ -72,7 +72,7 @@ def test_worker_killed(echod, cell, tmp_path):
             s.close()
         wait_for("the new worker", lambda v=victim, n=len(workers):
                  len(d.workers()) == n and v not in d.workers())
-        assert not zombies(d)
+        wait_for("no zombie", lambda: not zombies(d))
     assert 1 <= len(d.lines("died: signal 9 (Killed)")) <= 5  # the same complaint is not repeated
     d.wait_count("workers_died", 5)
 
