@@ -70,12 +70,13 @@ static _Noreturn void child(struct parent *p, const struct client *client, pid_t
 	_exit(EXIT_SUCCESS);
 }
 
-/* fork(2), again and again until there is a child or we are to leave. */
+/* fork(2), again and again until there is a child, or we are to leave, or to drain and there
+ * is nobody left whose end could make room. */
 static pid_t fork_patiently(struct parent *p)
 {
 	pid_t pid;
 
-	while ((pid = fork()) < 0 && !p->ex.leaving) {
+	while ((pid = fork()) < 0 && !p->ex.leaving && !(p->ex.draining && p->children == 0)) {
 		stats_add(p->ex.stats, C_SPAWN_FAILED, 1);
 		log_repeated(LOG_WARNING, "service=%s cannot fork, clients wait: %m",
 			     p->ex.worker->conf->name);
@@ -94,6 +95,9 @@ static void hand_over(struct parent *p, const struct client *client)
 	if (pid > 0) {
 		p->children++;
 		slots_give(p->ex.worker->slots, client->slot, me, pid);
+	} else {
+		stats_add(p->ex.stats, C_CLOSED_DRAIN, 1);
+		slots_release(p->ex.worker->slots, client->slot);
 	}
 	close(client->fd);
 	acceptor_left(&p->acceptor);

@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "executor.h"
 #include "log.h"
+#include "slots.h"
 #include "stats.h"
 #include "worker.h"
 
@@ -70,17 +71,26 @@ static int start(struct host *h, const struct client *client)
 	return -r;
 }
 
+/* A thread for CLIENT, as soon as one can be made; not if we are to leave, or to drain and
+ * no other thread is left whose end could make room. */
 static void hand_over(struct host *h, const struct client *client)
 {
+	struct acceptor *a = &h->acceptor;
 	int r;
 
-	while ((r = start(h, client)) < 0 && !h->ex.leaving) {
+	while ((r = start(h, client)) < 0 && !h->ex.leaving && !(h->ex.draining && a->open == 1)) {
 		stats_add(h->ex.stats, C_SPAWN_FAILED, 1);
 		errno = -r;
 		log_repeated(LOG_WARNING, "service=%s cannot make a thread, clients wait: %m",
 			     h->ex.worker->conf->name);
 		executor_wait(&h->ex, -1, 0, h->ex.now + RETRY);
 	}
+	if (r == 0)
+		return;
+	close(client->fd);
+	stats_add(h->ex.stats, C_CLOSED_DRAIN, 1);
+	slots_release(h->ex.worker->slots, client->slot);
+	acceptor_left(a);
 }
 
 /* The process must not end before its threads have: wait until the last says so. */

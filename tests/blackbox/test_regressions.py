@@ -182,3 +182,17 @@ def test_a_close_that_lingers_is_no_hang(echod, tmp_path):
     s.shutdown(socket.SHUT_WR)
     time.sleep(0.5)
     ping(other)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize("model", ["fork", "thread"])
+def test_a_client_without_a_child_does_not_hold_a_stop(echod, tmp_path, model):
+    """No child can be made for a client: the stop waited for one until shutdown_timeout."""
+    d = echod(TCP4.service(tmp_path, model, "blocking"),
+              top={"process": {"user": "nobody", "processes": 1}})
+    s = d.connect()
+    s.sendall(b"x")
+    wait_for("a failed attempt", lambda: d.count("spawn_failed") > 0)
+    start = time.monotonic()
+    assert d.stop() == 0
+    assert time.monotonic() - start < 25  # shutdown_timeout is 30
