@@ -79,6 +79,8 @@ def test_no_descriptor_leak(echod, cell, tmp_path):
     def open_now():
         return {p: len(procs.descriptors(p)) for p in d.tree()}
 
+    wait_for("the clients' processes to be gone",
+             lambda: not any(" client" in t or not t for t in d.processes().values()))
     before = open_now()
     for i in range(1200):
         s = service.connect()
