@@ -26,7 +26,7 @@ _echoc() {
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 		return
 		;;
-	-U | --unix | --unix-dgram)
+	-U | --unix | --unix-dgram | --histogram | --raw)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

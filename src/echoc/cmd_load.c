@@ -16,6 +16,7 @@
 struct command {
 	bool json, csv, quiet, progress;
 	const char *histogram; /* file, or NULL */
+	const char *raw;       /* file, or NULL */
 	double min_rate;       /* messages a second; 0: none */
 	int64_t max_p99;       /* ns; 0: none */
 	json_t *intervals;     /* of JSON, else NULL */
@@ -46,6 +47,11 @@ static const struct option_row rows[] = {
 	 .kind = ARG_TEXT,
 	 FIELD(histogram),
 	 .text = "write all percentiles (.hgrm, microseconds)"},
+	{.name = "raw",
+	 .argument = "FILE",
+	 .kind = ARG_TEXT,
+	 FIELD(raw),
+	 .text = "write every latency, in microseconds, one a line"},
 	{.name = "min-rate",
 	 .argument = "N",
 	 .kind = ARG_TAKE,
@@ -102,19 +108,45 @@ static int find_server(struct load_conf *conf, const struct target *target)
 	return OPTIONS_RUN;
 }
 
-static int write_histogram(const struct command *c, const struct load_result *result)
+static void put_histogram(const struct load_result *result, FILE *f)
 {
-	FILE *f = fopen(c->histogram, "we");
+	hist_write(result->latency, f);
+}
+
+static void put_raw(const struct load_result *result, FILE *f)
+{
+	raw_write(result->raw, f);
+}
+
+/* PUT what was measured into the file NAME; NULL: none. */
+static int write_file(const char *name, const struct load_result *result,
+		      void (*put)(const struct load_result *result, FILE *f))
+{
+	FILE *f = name ? fopen(name, "we") : NULL;
 	bool bad = !f;
 
+	if (!name)
+		return EXITS_OK;
 	if (f) {
-		hist_write(result->latency, f);
+		put(result, f);
 		bad = ferror(f) != 0;
 		bad = fclose(f) != 0 || bad;
 	}
 	if (!bad)
 		return EXITS_OK;
-	return (int)exits_say(EXITS_SYSTEM, "load", "%s: %s", c->histogram, strerror(errno));
+	return (int)exits_say(EXITS_SYSTEM, "load", "%s: %s", name, strerror(errno));
+}
+
+/* The files; they are written whatever the result is. */
+static int write_files(const struct command *c, const struct load_result *result)
+{
+	int code = write_file(c->histogram, result, put_histogram);
+	int raw = write_file(c->raw, result, put_raw);
+
+	if (raw == EXITS_OK && raw_missing(result->raw) > 0)
+		raw = (int)exits_say(EXITS_SYSTEM, "load", "%s: no memory for %" PRIu64 " of them",
+				     c->raw, raw_missing(result->raw));
+	return code != EXITS_OK ? code : raw;
 }
 
 static void report(const struct command *c, const struct load_conf *conf,
@@ -138,10 +170,10 @@ static void report(const struct command *c, const struct load_conf *conf,
 static int exit_code(const struct command *c, const struct load_result *result)
 {
 	double rate = result->seconds > 0 ? (double)result->counts.completed / result->seconds : 0;
-	int code = load_exit(result);
+	int code = load_exit(result), files = write_files(c, result);
 
-	if (code == EXITS_OK && c->histogram)
-		code = write_histogram(c, result);
+	if (code == EXITS_OK)
+		code = files;
 	if (code != EXITS_OK)
 		return code;
 	if (c->min_rate > 0 && rate < c->min_rate)
@@ -210,6 +242,7 @@ static int run(int argc, char *argv[])
 		return -taken;
 	if (taken < argc - optind)
 		return options_error(&o, "what is \"%s\"?", argv[optind + taken]);
+	conf.raw = command.raw != NULL;
 	r = find_server(&conf, &target);
 	if (r == OPTIONS_RUN)
 		r = load_rows_check(&o, &conf);

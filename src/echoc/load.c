@@ -73,10 +73,13 @@ static int init_thread(struct run *r, unsigned i)
 	t->latency = hist_new();
 	t->connect = hist_new();
 	t->lag = hist_new();
+	t->raw = r->conf->raw ? raw_new() : NULL;
 	t->in = malloc(LOAD_CHUNK + 16);
 	t->out = malloc(LOAD_CHUNK + 16);
 	if (t->epoll_fd < 0)
 		return -errno;
+	if (r->conf->raw && !t->raw)
+		return -ENOMEM;
 	return t->latency && t->connect && t->lag && t->in && t->out ? 0 : -ENOMEM;
 }
 
@@ -124,6 +127,7 @@ static void deinit(struct run *r)
 		free(t->latency);
 		free(t->connect);
 		free(t->lag);
+		raw_free(t->raw);
 		free(t->in);
 		free(t->out);
 	}
@@ -217,7 +221,7 @@ static void gather(struct run *r)
 	int64_t begin = atomic_load(&r->shared.begin), end = 0;
 
 	for (unsigned i = 0; i < r->n_threads; i++) {
-		const struct load_thread *t = &r->threads[i];
+		struct load_thread *t = &r->threads[i];
 		/* A count ends with its last answer, a time at its end. */
 		int64_t over = r->conf->count && t->left == 0 ? t->last : t->end;
 
@@ -225,6 +229,7 @@ static void gather(struct run *r)
 		hist_merge(result->latency, t->latency);
 		hist_merge(result->connect, t->connect);
 		hist_merge(result->lag, t->lag);
+		raw_join(result->raw, t->raw);
 		if (t->cpu > result->cpu)
 			result->cpu = t->cpu;
 		if (t->waited > result->waited)
@@ -258,7 +263,8 @@ int load_run(const struct load_conf *conf, const struct load_watch *watch,
 
 	*result = (struct load_result){.latency = hist_new(),
 				       .connect = hist_new(),
-				       .lag = hist_new()};
+				       .lag = hist_new(),
+				       .raw = conf->raw ? raw_new() : NULL};
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
@@ -267,7 +273,9 @@ int load_run(const struct load_conf *conf, const struct load_watch *watch,
 	if (error < 0)
 		return error;
 	*what = "memory";
-	error = result->latency && result->connect && result->lag ? init(&r) : -ENOMEM;
+	error = -ENOMEM;
+	if (result->latency && result->connect && result->lag && (result->raw || !conf->raw))
+		error = init(&r);
 	if (error == 0) {
 		/* Only this thread takes signals; it hears them in sigtimedwait(2). */
 		pthread_sigmask(SIG_BLOCK, &signals, &before);
@@ -291,5 +299,7 @@ void load_free(struct load_result *result)
 	free(result->latency);
 	free(result->connect);
 	free(result->lag);
+	raw_free(result->raw);
+	result->raw = NULL;
 	result->latency = result->connect = result->lag = NULL;
 }

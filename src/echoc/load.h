@@ -5,6 +5,7 @@
 
 #include "damage.h"
 #include "hist.h"
+#include "raw.h"
 #include "sizes.h"
 #include "sock.h"
 
@@ -28,6 +29,7 @@ struct load_conf {
 	int64_t sources;   /* rotate over so many addresses from sock.source on; 0: no */
 	bool connect_each; /* a connection for each message */
 	bool spin;         /* never sleep */
+	bool raw;          /* keep every latency that is measured */
 };
 
 /* Why a connection, or a message, came to nothing. */
@@ -70,6 +72,7 @@ struct load_interval {
 struct load_result {
 	struct load_counts counts;
 	struct hist *latency;                   /* of measured messages */
+	struct raw *raw;                        /* the same, each; NULL: not asked for */
 	struct hist *connect;                   /* times of connect(2) */
 	struct hist *lag;                       /* of the client behind its own schedule */
 	double seconds;                         /* that were measured */
@@ -89,7 +92,7 @@ struct load_watch {
 };
 
 /* Run it.  SIGINT and SIGTERM end it early and are not lost: the result says interrupted.
- * Returns 0 with RESULT, whose histograms load_free() frees; or -errno if it could not be
+ * Returns 0 with RESULT, whose histograms and record load_free() frees; or -errno if it could not be
  * started, with *WHAT the step. */
 int load_run(const struct load_conf *conf, const struct load_watch *watch,
 	     struct load_result *result, const char **what);

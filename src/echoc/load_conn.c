@@ -299,13 +299,20 @@ void load_conn_tick(struct load_thread *t, struct load_conn *c)
 	}
 }
 
+/* A measured message took so long. */
+static void note_latency(struct load_thread *t, int64_t ns)
+{
+	hist_add(t->latency, ns > 0 ? (uint64_t)ns : 0);
+	raw_add(t->raw, ns > 0 ? (uint64_t)ns : 0);
+}
+
 void load_conn_waited(struct load_thread *t, const struct load_conn *c)
 {
 	for (uint32_t i = 0; i < c->in_flight; i++) {
 		const struct load_message *m = &c->ring[(c->head + i) & t->shared->ring_mask];
 
 		if (m->measured)
-			hist_add(t->latency, (uint64_t)(t->now - m->due));
+			note_latency(t, t->now - m->due);
 	}
 }
 
@@ -343,7 +350,7 @@ void load_message_done(struct load_thread *t, struct load_conn *c, struct load_m
 	c->active = t->now;
 	m->done = true;
 	if (m->measured) {
-		hist_add(t->latency, t->now > m->due ? (uint64_t)(t->now - m->due) : 0);
+		note_latency(t, t->now - m->due);
 		t->counts.received++;
 		t->last = t->now;
 	}

@@ -84,6 +84,7 @@ struct load_thread {
 	uint64_t left;      /* messages that may still be measured */
 	uint64_t longest;   /* bytes of the longest stream */
 	struct hist *latency, *connect, *lag;
+	struct raw *raw;     /* every latency; NULL: not asked for */
 	uint64_t owed;       /* messages of all */
 	uint64_t scheduled;  /* messages that became due */
 	uint32_t connecting; /* connections that are not yet */

@@ -251,7 +251,7 @@ def test_manual_pages_are_well_written(path):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("command", ["send", "ping", "path"])
+@pytest.mark.parametrize("command", ["send", "ping", "path", "load", "compare"])
 def test_manual_page_has_every_option_of_the_client(command):
     """What --help of a subcommand lists is in echoc(1), and the exit codes are."""
     page = ECHOC_1.read_text().replace("\\-", "-")
