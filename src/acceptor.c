@@ -117,7 +117,8 @@ void acceptor_disarm(struct acceptor *a)
 	a->armed = false;
 }
 
-void acceptor_pause(struct acceptor *a)
+/* Take no more for now, for lack of something; look again in a tenth of a second. */
+static void pause_accepting(struct acceptor *a)
 {
 	bool first = !a->troubled;
 
@@ -149,7 +150,7 @@ static void failed(struct acceptor *a, int error)
 	stats_add(a->executor->stats, row->counter, 1);
 	if (!row->shortage)
 		return;
-	acceptor_pause(a);
+	pause_accepting(a);
 	errno = error;
 	log_repeated(LOG_WARNING, "service=%s cannot accept, clients wait: %m",
 		     a->executor->worker->conf->name);

@@ -78,7 +78,4 @@ void acceptor_resume(struct acceptor *a);
 /* Take the listeners out of the set for good. */
 void acceptor_disarm(struct acceptor *a);
 
-/* Take no more for now, for lack of something; try again in a tenth of a second. */
-void acceptor_pause(struct acceptor *a);
-
 #endif

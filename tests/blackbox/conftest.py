@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import harness  # noqa: E402
+import net  # noqa: E402
 import shim as shim_module  # noqa: E402
 
 
@@ -95,3 +96,15 @@ def shim(shim_library, tmp_path):
     panel = shim_module.Panel(shim_library, tmp_path / "shim.control")
     yield panel
     panel.close()
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A server's and a client's network namespace with a link between them."""
+    made = net.Network()
+    try:
+        made.create()
+        net.wait_running(made)
+        yield made
+    finally:
+        made.destroy()

@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-import net
 from echoc import DAMAGED, MISSED, OK, TIMEOUT, UNREACHABLE, echoc
 from grid import TRANSPORTS
 from harness import Service
@@ -15,17 +14,6 @@ PORT = 7007
 HOST = "10.9.0.1"
 
 pytestmark = pytest.mark.netns
-
-
-@pytest.fixture(scope="module")
-def network():
-    made = net.Network()
-    try:
-        made.create()
-        net.wait_running(made)
-        yield made
-    finally:
-        made.destroy()
 
 
 @pytest.fixture

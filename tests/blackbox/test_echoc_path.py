@@ -172,17 +172,6 @@ def test_usage(words):
 
 # --- real paths
 
-@pytest.fixture(scope="module")
-def network():
-    made = net.Network()
-    try:
-        made.create()
-        net.wait_running(made)
-        yield made
-    finally:
-        made.destroy()
-
-
 @pytest.fixture
 def far(echod, network):
     """far(words) runs `echoc path` in the client's namespace against echod in the server's."""

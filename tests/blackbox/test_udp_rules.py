@@ -18,17 +18,6 @@ DEFAULT_REFUSED = [7, 9, 13, 17, 19, 37, 53, 69, 111, 123, 137, 161, 389, 520, 1
 pytestmark = pytest.mark.netns
 
 
-@pytest.fixture(scope="module")
-def network():
-    made = net.Network()
-    try:
-        made.create()
-        net.wait_running(made)
-        yield made
-    finally:
-        made.destroy()
-
-
 @pytest.fixture
 def serve(echod, network, request):
     """serve(cell, key=...) starts echod on every address of the server's namespace."""
