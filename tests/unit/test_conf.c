@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Configurations loaded: the defaults, what is resolved, overrides, and the way out and
  * back in. */
-#include "conf.h"
+#include "loaded.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,52 +17,7 @@
 
 #include <cmocka.h>
 
-static char path[] = "/tmp/echod-conf-XXXXXX";
-
 #define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static struct conf *load(const struct conf_source *source)
-{
-	struct problems p;
-	struct conf *c = conf_load(source, &p);
-
-	for (size_t i = 0; i < p.n; i++)
-		print_error("%s\n", p.line[i]);
-	assert_non_null(c);
-	assert_int_equal(p.n, 0);
-	return c;
-}
-
-static void write_file(const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
-static struct conf *load_text(const char *text)
-{
-	write_file(text);
-	return load(&(struct conf_source){.file = path});
-}
-
-static char *dump(const struct conf *c)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	conf_dump(c, f);
-	fclose(f);
-	return text;
-}
-
-static const struct sockopt_value *option(const struct service_conf *s, const char *name)
-{
-	return &s->sockopts.value[sockopt_find(name)];
-}
 
 static void test_defaults(void **state)
 {
@@ -291,20 +246,6 @@ static void test_many_problems(void **state)
 	assert_int_equal(p.n, 101);
 	assert_string_equal(p.line[100], "more than 100 mistakes: the rest is not shown");
 	problems_clear(&p);
-}
-
-static int set_up(void **state)
-{
-	int fd = mkstemp(path);
-
-	(void)state;
-	return fd < 0 ? -1 : close(fd);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return unlink(path);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The rows of the schema, and etc/echod.conf against them. */
-#include "conf.h"
+#include "loaded.h"
 
 #include "conf_node.h"
 #include "conf_override.h"
@@ -17,51 +17,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char path[] = "/tmp/echod-conf-XXXXXX";
-
-static struct conf *load(const struct conf_source *source)
-{
-	struct problems p;
-	struct conf *c = conf_load(source, &p);
-
-	for (size_t i = 0; i < p.n; i++)
-		print_error("%s\n", p.line[i]);
-	assert_non_null(c);
-	assert_int_equal(p.n, 0);
-	return c;
-}
-
-static void write_file(const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
-static struct conf *load_text(const char *text)
-{
-	write_file(text);
-	return load(&(struct conf_source){.file = path});
-}
-
-static char *dump(const struct conf *c)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	conf_dump(c, f);
-	fclose(f);
-	return text;
-}
-
-static const struct sockopt_value *option(const struct service_conf *s, const char *name)
-{
-	return &s->sockopts.value[sockopt_find(name)];
-}
 
 static void test_schema(void **state)
 {
@@ -242,20 +197,6 @@ static void test_shipped_examples(void **state)
 	text = read_shipped("echod-run.conf");
 	conf_free(load_text(text));
 	free(text);
-}
-
-static int set_up(void **state)
-{
-	int fd = mkstemp(path);
-
-	(void)state;
-	return fd < 0 ? -1 : close(fd);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return unlink(path);
 }
 
 int main(void)
