@@ -18,7 +18,9 @@
 #include "conf_text.h"
 #include "conf_value.h"
 
+#include <errno.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +137,22 @@ struct conf *conf_free(struct conf *c)
 	free(c->file);
 	free(c);
 	return NULL;
+}
+
+void problems_add(struct problems *p, const char *format, ...)
+{
+	int saved = errno;
+	char *line = NULL, **grown = reallocarray(p->line, p->n + 1, sizeof(*grown));
+	va_list ap;
+
+	va_start(ap, format);
+	if (grown)
+		p->line = grown;
+	errno = saved;
+	if (grown && vasprintf(&line, format, ap) >= 0)
+		grown[p->n++] = line;
+	va_end(ap);
+	errno = saved;
 }
 
 void problems_clear(struct problems *p)

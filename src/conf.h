@@ -98,6 +98,10 @@ struct conf *conf_load(const struct conf_source *source, struct problems *proble
 /* Free C (NULL is fine).  Returns NULL. */
 struct conf *conf_free(struct conf *c);
 
+/* Add a line, as printf(3) with %m; errno is kept.  Without memory it is lost. */
+void problems_add(struct problems *p, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* Free the lines. */
 void problems_clear(struct problems *p);
 

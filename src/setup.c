@@ -33,6 +33,7 @@ struct part {
 struct setup {
 	struct supervisor *s;
 	struct conf *conf;
+	struct problems *problems;
 	struct part *parts;       /* conf->n_services */
 	struct listener *opened;  /* new ones, not yet the supervisor's */
 	struct identity identity; /* of its workers */
@@ -96,8 +97,8 @@ static int want(struct setup *t, struct part *part, const struct address *a, siz
 			 address_format(a, text));
 		return 0;
 	}
-	log_err("service=%s cannot listen on %s: %s: %m", part->service->name,
-		address_format(a, text), error.what);
+	problems_add(t->problems, "service=%s cannot listen on %s: %s: %m", part->service->name,
+		     address_format(a, text), error.what);
 	return -error.error;
 }
 
@@ -179,6 +180,7 @@ static int make_crew(struct setup *t, struct part *part)
 {
 	struct endpoint *endpoints;
 	struct crew *old = current_crew(t->s, part->service->name);
+	int r;
 
 	if (old && t->same_globals && same_service(old->service, part->service) &&
 	    same_sockets(old, part)) {
@@ -194,8 +196,9 @@ static int make_crew(struct setup *t, struct part *part)
 	free(endpoints);
 	if (part->made)
 		return 0;
-	log_err("service=%s cannot be set up: %m", part->service->name);
-	return -errno;
+	r = -errno;
+	problems_add(t->problems, "service=%s cannot be set up: %m", part->service->name);
+	return r;
 }
 
 static void log_service(const struct part *part)
@@ -342,17 +345,20 @@ static int find_identity(struct setup *t)
 	int r = process_identity(&t->conf->process, &t->identity, &who);
 
 	if (r == -ENOENT)
-		log_err("process.user, process.group: there is no '%s' on this system", who);
+		problems_add(t->problems,
+			     "process.user, process.group: there is no '%s' on this system", who);
 	else if (r < 0)
-		log_err("process.user, process.group: only root can become '%s'", who);
+		problems_add(t->problems, "process.user, process.group: only root can become '%s'",
+			     who);
 	return r;
 }
 
-int setup_apply(struct supervisor *s, struct conf *conf)
+int setup_apply(struct supervisor *s, struct conf *conf, struct problems *problems)
 {
 	struct setup t = {
 		.s = s,
 		.conf = conf,
+		.problems = problems,
 		.same_globals = s->conf && same_globals(s->conf, conf),
 	};
 	int r;

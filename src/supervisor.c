@@ -9,13 +9,14 @@
 #include "log.h"
 #include "logger.h"
 #include "process.h"
+#include "reload.h"
 #include "setup.h"
 #include "timer.h"
+#include "totals.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -34,13 +35,6 @@ enum {
 	LAG = 5            /* ms: timer_now() is as exact as a tick, the alarm more so */
 };
 
-/* Counters of a service's crews that are gone. */
-struct totals {
-	struct totals *next;
-	char *name;
-	uint64_t sum[N_COUNTERS];
-};
-
 /* The supervisor and its loop. */
 struct run {
 	struct supervisor s;
@@ -48,48 +42,10 @@ struct run {
 	sd_event *event;
 	sd_event_source *alarm; /* the next deadline of any crew */
 	int hello[2];
-	bool ready;         /* has been said, for the configuration in force */
-	bool reload_wanted; /* while too many old crews drain */
-	uint64_t stop_at;   /* ms, when it was first told to stop */
-	uint64_t check_at;  /* ms */
+	bool ready;        /* has been said, for the configuration in force */
+	uint64_t stop_at;  /* ms, when it was first told to stop */
+	uint64_t check_at; /* ms */
 };
-
-/* Add the counters of a crew that is about to be forgotten to its service's totals. */
-static void retire(struct supervisor *s, const struct crew *c)
-{
-	struct totals *t = s->totals;
-
-	while (t && strcmp(t->name, c->name) != 0)
-		t = t->next;
-	if (!t) {
-		t = calloc(1, sizeof(*t));
-		if (!t || !(t->name = strdup(c->name))) {
-			free(t);
-			return;
-		}
-		t->next = s->totals;
-		s->totals = t;
-	}
-	crew_sum(c, t->sum);
-}
-
-static void log_counters(const struct supervisor *s)
-{
-	char text[1536];
-
-	for (size_t i = 0; i < s->conf->n_services; i++) {
-		const char *name = s->conf->services[i].name;
-		uint64_t sum[N_COUNTERS] = {0};
-
-		for (const struct totals *t = s->totals; t; t = t->next)
-			for (int k = 0; k < N_COUNTERS && strcmp(t->name, name) == 0; k++)
-				sum[k] += t->sum[k];
-		for (const struct crew *c = s->crews; c; c = c->next)
-			if (strcmp(c->name, name) == 0)
-				crew_sum(c, sum);
-		log_notice("counters service=%s %s", name, stats_format(sum, text, sizeof(text)));
-	}
-}
 
 static unsigned draining_crews(const struct supervisor *s)
 {
@@ -98,24 +54,6 @@ static unsigned draining_crews(const struct supervisor *s)
 	for (const struct crew *c = s->crews; c; c = c->next)
 		n += c->draining;
 	return n;
-}
-
-/* Read the configuration anew and put it in force, or say why not. */
-static void reload(struct run *run)
-{
-	struct problems problems = {.n = 0};
-	struct conf *conf = conf_load(run->s.source, &problems);
-
-	for (size_t i = 0; i < problems.n; i++)
-		log_err("%s", problems.line[i]);
-	problems_clear(&problems);
-	if (!conf || setup_apply(&run->s, conf) < 0) {
-		log_err("reload failed: the old configuration stays");
-		conf_free(conf);
-		return;
-	}
-	log_notice("reloaded: %s", conf->file ? conf->file : "the command line");
-	run->ready = false;
 }
 
 static void stop(struct run *run, uint64_t now)
@@ -131,7 +69,8 @@ static void stop(struct run *run, uint64_t now)
 	log_notice("stopping");
 	run->s.stopping = true;
 	run->stop_at = now;
-	run->reload_wanted = false;
+	run->s.reload.wanted = false;
+	reload_expire(&run->s, now, true);
 	for (struct crew *c = run->s.crews; c; c = c->next)
 		crew_drain(c, now, run->s.conf->shutdown_timeout);
 }
@@ -182,10 +121,10 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 	(void)source;
 	switch ((int)si->ssi_signo) {
 	case SIGHUP:
-		run->reload_wanted = !run->s.stopping;
+		reload_request(&run->s, NULL, NULL);
 		break;
 	case SIGUSR1:
-		log_counters(&run->s);
+		totals_log(&run->s);
 		break;
 	case SIGCHLD:
 		look_after_children(run, timer_now());
@@ -221,6 +160,7 @@ static int on_alarm(sd_event_source *source, uint64_t usec, void *arg)
 	run->check_at = now + CHECK;
 	for (struct crew *c = run->s.crews; c; c = c->next)
 		crew_check(c, now);
+	reload_expire(&run->s, now, false);
 	if (logger_restart(&run->logger) < 0)
 		run->check_at = now + CHECK; /* again at the next look; records wait */
 	return 0;
@@ -245,6 +185,7 @@ static void tell_if_ready(struct run *run)
 	run->ready = true;
 	log_notice("ready: %zu services, %zu listeners, %zu workers", run->s.conf->n_services,
 		   listeners, workers);
+	reload_serves(&run->s);
 }
 
 /* One look over all crews.  Returns when the next is due. */
@@ -263,7 +204,7 @@ static uint64_t look_over(struct run *run, uint64_t now)
 		crew_expire(c, now);
 		if (crew_is_gone(c)) {
 			*at = c->next;
-			retire(&run->s, c);
+			totals_retire(&run->s, c);
 			crew_free(c);
 			continue;
 		}
@@ -281,10 +222,9 @@ static int on_post(sd_event_source *source, void *arg)
 	uint64_t when;
 
 	(void)source;
-	if (run->reload_wanted && draining_crews(&run->s) < DRAINING_MOST) {
-		run->reload_wanted = false;
-		reload(run);
-	}
+	if (run->s.reload.wanted && draining_crews(&run->s) < DRAINING_MOST &&
+	    reload_now(&run->s, timer_now()))
+		run->ready = false;
 	when = look_over(run, timer_now());
 	tell_if_ready(run);
 	if (run->s.stopping && !run->s.crews) {
@@ -350,13 +290,8 @@ static int exit_code(int r)
 
 static void finish(struct run *run)
 {
-	struct totals *t;
-
-	while ((t = run->s.totals)) {
-		run->s.totals = t->next;
-		free(t->name);
-		free(t);
-	}
+	reload_expire(&run->s, 0, true);
+	totals_clear(&run->s);
 	conf_free(run->s.conf);
 	sd_event_source_unref(run->alarm);
 	sd_event_unref(run->event);
@@ -366,6 +301,7 @@ static void finish(struct run *run)
 int supervisor_run(struct conf *conf, const struct conf_source *source)
 {
 	struct run run = {.s = {.source = source}};
+	struct problems problems = {.n = 0};
 	int r;
 
 	process_title("supervisor");
@@ -377,7 +313,10 @@ int supervisor_run(struct conf *conf, const struct conf_source *source)
 	if (r >= 0)
 		r = prepare(&run);
 	if (r >= 0)
-		r = setup_apply(&run.s, conf);
+		r = setup_apply(&run.s, conf, &problems);
+	for (size_t i = 0; i < problems.n; i++)
+		log_err("%s", problems.line[i]);
+	problems_clear(&problems);
 	if (r < 0) {
 		conf_free(conf);
 		log_err("cannot start: %s", strerror(-r));

@@ -5,6 +5,7 @@
 #define ECHOD_SUPERVISOR_H
 
 #include "crew.h"
+#include "reload.h"
 
 struct conf;
 struct conf_source;
@@ -19,6 +20,7 @@ struct supervisor {
 	struct totals *totals;            /* counters of crews that are gone */
 	struct ports *own_ports;          /* shared with the workers */
 	struct crew_env env;
+	struct reload reload;
 	bool stopping;
 };
 
