@@ -74,16 +74,21 @@ static void refuse(struct supervisor *s, const struct problems *problems)
 	for (size_t i = 0; i < problems->n; i++)
 		log_err("%s", problems->line[i]);
 	log_err("reload failed: the old configuration stays");
+	if (s->ready)
+		manager_ready(&s->manager);
 	answer_all(s, false, problems);
 }
 
 bool reload_now(struct supervisor *s, uint64_t now)
 {
 	struct problems problems = {.n = 0};
-	struct conf *conf = conf_load(s->source, &problems);
-	bool ok = conf && setup_apply(s, conf, &problems) == 0;
+	struct conf *conf;
+	bool ok;
 
 	s->reload.wanted = false;
+	manager_reloading(&s->manager);
+	conf = conf_load(s->source, &problems);
+	ok = conf && setup_apply(s, conf, &problems) == 0;
 	if (ok) {
 		log_notice("reloaded: %s", conf->file ? conf->file : "the command line");
 		for (struct reload_waiter *w = s->reload.waiters; w; w = w->next)

@@ -42,7 +42,6 @@ struct run {
 	sd_event *event;
 	sd_event_source *alarm; /* the next deadline of any crew */
 	int hello[2];
-	bool ready;        /* has been said, for the configuration in force */
 	uint64_t stop_at;  /* ms, when it was first told to stop */
 	uint64_t check_at; /* ms */
 };
@@ -70,6 +69,7 @@ static void stop(struct run *run, uint64_t now)
 	run->s.stopping = true;
 	run->stop_at = now;
 	run->s.reload.wanted = false;
+	manager_stopping(&run->s.manager);
 	reload_expire(&run->s, now, true);
 	for (struct crew *c = run->s.crews; c; c = c->next)
 		crew_drain(c, now, run->s.conf->shutdown_timeout);
@@ -161,6 +161,8 @@ static int on_alarm(sd_event_source *source, uint64_t usec, void *arg)
 	for (struct crew *c = run->s.crews; c; c = c->next)
 		crew_check(c, now);
 	reload_expire(&run->s, now, false);
+	if (run->s.stopping)
+		manager_draining(&run->s.manager);
 	if (logger_restart(&run->logger) < 0)
 		run->check_at = now + CHECK; /* again at the next look; records wait */
 	return 0;
@@ -171,7 +173,7 @@ static void tell_if_ready(struct run *run)
 {
 	size_t listeners = 0, workers = 0;
 
-	if (run->ready || run->s.stopping)
+	if (run->s.ready || run->s.stopping)
 		return;
 	for (const struct crew *c = run->s.crews; c; c = c->next) {
 		if (c->draining)
@@ -182,20 +184,22 @@ static void tell_if_ready(struct run *run)
 	}
 	for (const struct listener *l = run->s.listeners; l; l = l->next)
 		listeners++;
-	run->ready = true;
+	run->s.ready = true;
 	log_notice("ready: %zu services, %zu listeners, %zu workers", run->s.conf->n_services,
 		   listeners, workers);
+	manager_ready(&run->s.manager);
 	reload_serves(&run->s);
 }
 
 /* One look over all crews.  Returns when the next is due. */
 static uint64_t look_over(struct run *run, uint64_t now)
 {
-	uint64_t when = run->check_at;
+	uint64_t beat = manager_beat(&run->s.manager, now);
+	uint64_t when = beat < run->check_at ? beat : run->check_at;
 
 	if (run->s.stopping && now - run->stop_at >= LAST_CALL)
 		shut_listeners(&run->s);
-	else if (run->s.stopping)
+	else if (run->s.stopping && run->stop_at + LAST_CALL < when)
 		when = run->stop_at + LAST_CALL;
 	for (struct crew **at = &run->s.crews; *at;) {
 		struct crew *c = *at;
@@ -224,7 +228,7 @@ static int on_post(sd_event_source *source, void *arg)
 	(void)source;
 	if (run->s.reload.wanted && draining_crews(&run->s) < DRAINING_MOST &&
 	    reload_now(&run->s, timer_now()))
-		run->ready = false;
+		run->s.ready = false;
 	when = look_over(run, timer_now());
 	tell_if_ready(run);
 	if (run->s.stopping && !run->s.crews) {
@@ -283,6 +287,31 @@ static int prepare(struct run *run)
 	return 0;
 }
 
+/* Everything up to the first workers.  On failure the reasons are logged. */
+static int start(struct run *run, struct conf *conf)
+{
+	struct problems problems = {.n = 0};
+	int r = watch_all(run);
+
+	if (r >= 0)
+		r = logger_start(&run->logger);
+	if (manager_open(&run->s.manager) < 0)
+		log_warn("NOTIFY_SOCKET is no address of a socket: nobody is told when echod is "
+			 "ready");
+	if (r >= 0)
+		r = prepare(run);
+	if (r >= 0)
+		r = setup_apply(&run->s, conf, &problems);
+	for (size_t i = 0; i < problems.n; i++)
+		log_err("%s", problems.line[i]);
+	if (r < 0) {
+		log_err("cannot start: %s", strerror(-r));
+		manager_status(&run->s.manager, problems.n > 0 ? problems.line[0] : strerror(-r));
+	}
+	problems_clear(&problems);
+	return r;
+}
+
 static int exit_code(int r)
 {
 	return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_OSERR;
@@ -291,6 +320,7 @@ static int exit_code(int r)
 static void finish(struct run *run)
 {
 	reload_expire(&run->s, 0, true);
+	manager_close(&run->s.manager);
 	totals_clear(&run->s);
 	conf_free(run->s.conf);
 	sd_event_source_unref(run->alarm);
@@ -301,25 +331,14 @@ static void finish(struct run *run)
 int supervisor_run(struct conf *conf, const struct conf_source *source)
 {
 	struct run run = {.s = {.source = source}};
-	struct problems problems = {.n = 0};
 	int r;
 
 	process_title("supervisor");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	log_set_level(conf->log.level);
-	r = watch_all(&run);
-	if (r >= 0)
-		r = logger_start(&run.logger);
-	if (r >= 0)
-		r = prepare(&run);
-	if (r >= 0)
-		r = setup_apply(&run.s, conf, &problems);
-	for (size_t i = 0; i < problems.n; i++)
-		log_err("%s", problems.line[i]);
-	problems_clear(&problems);
+	r = start(&run, conf);
 	if (r < 0) {
 		conf_free(conf);
-		log_err("cannot start: %s", strerror(-r));
 		finish(&run);
 		return exit_code(r);
 	}

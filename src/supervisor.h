@@ -5,6 +5,7 @@
 #define ECHOD_SUPERVISOR_H
 
 #include "crew.h"
+#include "manager.h"
 #include "reload.h"
 
 struct conf;
@@ -21,6 +22,8 @@ struct supervisor {
 	struct ports *own_ports;          /* shared with the workers */
 	struct crew_env env;
 	struct reload reload;
+	struct manager manager;
+	bool ready; /* everybody serves conf, and that was said */
 	bool stopping;
 };
 
