@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include "config.h"
+#include "daemon.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -15,10 +16,25 @@
 # define SYSCONFDIR "/etc"
 #endif
 
-#define DEFAULT_FILE SYSCONFDIR "/echod/echod.conf"
+#ifndef RUNSTATEDIR
+# define RUNSTATEDIR "/run"
+#endif
+
+#define DEFAULT_FILE     SYSCONFDIR "/echod/echod.conf"
+#define DEFAULT_PID_FILE RUNSTATEDIR "/echod.pid"
 
 /* Where an option's argument goes. */
-enum target { TO_ACTION, TO_FILE, TO_LISTEN, TO_OVERRIDE, TO_MODEL, TO_ENGINE, TO_WORKERS };
+enum target {
+	TO_ACTION,
+	TO_FILE,
+	TO_LISTEN,
+	TO_OVERRIDE,
+	TO_MODEL,
+	TO_ENGINE,
+	TO_WORKERS,
+	TO_DAEMON,
+	TO_PID_FILE
+};
 
 struct option_row {
 	const char *name;
@@ -40,6 +56,9 @@ static const struct option_row rows[] = {
 	{"model", 0, "MODEL", TO_MODEL, 0, "concurrency model of --listen's services"},
 	{"engine", 0, "ENGINE", TO_ENGINE, 0, "engine of --listen's services"},
 	{"workers", 0, "N", TO_WORKERS, 0, "their executors; 0 = one for each processor"},
+	{"daemon", 0, NULL, TO_DAEMON, 0, "leave the terminal; done when the daemon serves"},
+	{"pid-file", 0, "FILE", TO_PID_FILE, 0,
+	 "hold FILE with the pid; with --daemon: " DEFAULT_PID_FILE},
 	{"list-options", 0, NULL, TO_ACTION, CLI_LIST_OPTIONS, "print the socket options"},
 	{"version", 'V', NULL, TO_ACTION, CLI_VERSION, "print the version"},
 	{"help", 'h', NULL, TO_ACTION, CLI_HELP, "print this"},
@@ -132,6 +151,12 @@ static int take(struct cli *cli, const struct option_row *row, const char *argum
 	case TO_WORKERS:
 		cli->source.workers = argument;
 		break;
+	case TO_DAEMON:
+		cli->daemon = true;
+		break;
+	case TO_PID_FILE:
+		cli->pid_file = argument;
+		break;
 	}
 	return 0;
 }
@@ -151,9 +176,37 @@ static void check(struct cli *cli)
 			    s->model    ? "model"
 			    : s->engine ? "engine"
 					: "workers");
+	else if (cli->pid_file && !cli->pid_file[0])
+		usage_error(cli, "--pid-file needs the name of a file");
 	for (size_t i = 0; cli->action != CLI_USAGE_ERROR && i < cli->n_overrides; i++)
 		if (cli->overrides[i][0] == '=' || !strchr(cli->overrides[i], '='))
 			usage_error(cli, "-o needs PATH=VALUE, not \"%s\"", cli->overrides[i]);
+}
+
+/* *PATH so that it is found from every directory; *OWNED is to be freed. */
+static int make_absolute(const char **path, char **owned)
+{
+	if (!*path)
+		return 0;
+	*owned = daemon_absolute(*path);
+	if (!*owned)
+		return -errno;
+	*path = *owned;
+	return 0;
+}
+
+/* What was not said; and a daemon leaves the directory that relative names start in. */
+static void complete(struct cli *cli)
+{
+	if (!cli->source.file && cli->n_listen == 0)
+		cli->source.file = DEFAULT_FILE;
+	if (!cli->daemon)
+		return;
+	if (!cli->pid_file)
+		cli->pid_file = DEFAULT_PID_FILE;
+	if (make_absolute(&cli->source.file, &cli->absolute[0]) < 0 ||
+	    make_absolute(&cli->pid_file, &cli->absolute[1]) < 0)
+		usage_error(cli, "--daemon: the current directory: %m");
 }
 
 enum cli_action cli_parse(int argc, char *argv[], struct cli *cli)
@@ -188,8 +241,7 @@ enum cli_action cli_parse(int argc, char *argv[], struct cli *cli)
 	check(cli);
 	cli->source.listen = cli->listen;
 	cli->source.overrides = cli->overrides;
-	if (!cli->source.file && cli->n_listen == 0)
-		cli->source.file = DEFAULT_FILE;
+	complete(cli);
 	return cli->action;
 }
 
@@ -197,6 +249,8 @@ void cli_clear(struct cli *cli)
 {
 	free(cli->listen);
 	free(cli->overrides);
+	free(cli->absolute[0]);
+	free(cli->absolute[1]);
 	*cli = (struct cli){.action = CLI_RUN};
 }
 
@@ -235,6 +289,7 @@ static void print_help(FILE *out)
 	      "  echod --listen tcp:127.0.0.1:7007 --listen 'udp:*:7007' --model prefork\n"
 	      "  echod -c echod.conf --check\n"
 	      "  echod -c echod.conf -o 'services[0].socket.SO_RCVBUF=64K'\n"
+	      "  echod --daemon -c echod.conf && kill -HUP $(cat " DEFAULT_PID_FILE ")\n"
 	      "Signals: HUP reloads, TERM drains and stops, USR1 logs the counters.\n",
 	      out);
 }

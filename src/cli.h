@@ -5,6 +5,7 @@
 
 #include "conf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -24,6 +25,9 @@ struct cli {
 	struct conf_source source;        /* what it points to is argv's and the lists' */
 	const char **listen, **overrides; /* owned, NULL-terminated */
 	size_t n_listen, n_overrides;
+	bool daemon;          /* leave the terminal */
+	const char *pid_file; /* argv's or static; NULL: none */
+	char *absolute[2];    /* owned: the files of a daemon, which leaves this directory */
 };
 
 /* Parse ARGV into *CLI, which cli_clear() frees.  Never ends the process.  Returns

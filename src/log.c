@@ -16,6 +16,7 @@ static struct {
 	int fd;
 	int level;
 	int patience; /* ms */
+	bool detached;
 	struct log_shared *shared;
 } sink = {.fd = -1, .level = LOG_INFO};
 
@@ -51,6 +52,16 @@ void log_set_sink(int fd, struct log_shared *shared)
 void log_set_patience(int ms)
 {
 	sink.patience = ms;
+}
+
+void log_set_detached(void)
+{
+	sink.detached = true;
+}
+
+bool log_detached(void)
+{
+	return sink.detached;
 }
 
 int log_sink(void)

@@ -33,6 +33,11 @@ void log_set_level(int level);
  * -1; SHARED counts what is lost and may be NULL. */
 void log_set_sink(int fd, struct log_shared *shared);
 
+/* Whoever started us waits until we serve, and is then gone with standard error: what is less
+ * than a warning is not for there. */
+void log_set_detached(void);
+bool log_detached(void);
+
 /* How long, in ms, to wait for a logger that is behind before a record is dropped.  0, as at
  * the start: not at all.  One wait in vain ends the patience. */
 void log_set_patience(int ms);

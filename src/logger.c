@@ -45,7 +45,7 @@ struct desk {
 static void put(const struct log_record *r)
 {
 	char line[sizeof(r->text) + 96];
-	size_t n = log_line(r, line, sizeof(line));
+	size_t n = log_detached() && r->level > LOG_WARNING ? 0 : log_line(r, line, sizeof(line));
 	const char *p = line;
 
 	while (n > 0) {

@@ -19,21 +19,35 @@
  * ARCHITECTURE.md says why. */
 #include "cli.h"
 #include "conf.h"
+#include "daemon.h"
 #include "process.h"
 #include "supervisor.h"
 
 #include <stdlib.h>
 #include <sysexits.h>
 
-/* Read the configuration and serve it. */
-static int serve(const struct conf_source *source)
+/* Read the configuration and serve it, perhaps as a daemon, which shall find its files from
+ * every directory: paths of sockets are absolute anyway. */
+static int serve(struct cli *cli)
 {
 	struct problems problems = {.n = 0};
-	struct conf *conf = conf_load(source, &problems);
+	struct daemon_plan plan = {.detach = cli->daemon, .pid_file = cli->pid_file};
+	struct daemon daemon;
+	struct conf *conf = conf_load(&cli->source, &problems);
+	int code;
 
 	cli_print_problems(&problems, stderr);
 	problems_clear(&problems);
-	return conf ? supervisor_run(conf, source) : EX_CONFIG;
+	if (!conf)
+		return EX_CONFIG;
+	plan.keep_stderr = conf->log.target == LOG_TARGET_STDERR;
+	if (!daemon_begin(&daemon, &plan, &code)) {
+		conf_free(conf);
+		return code;
+	}
+	code = supervisor_run(conf, &cli->source, &daemon);
+	daemon_end(&daemon, code);
+	return code;
 }
 
 int main(int argc, char *argv[])
@@ -44,7 +58,7 @@ int main(int argc, char *argv[])
 	process_open_standard();
 	process_title_init(argc, argv);
 	if (cli_parse(argc, argv, &cli) == CLI_RUN)
-		code = serve(&cli.source);
+		code = serve(&cli);
 	else
 		code = cli_act(&cli);
 	cli_clear(&cli);

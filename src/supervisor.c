@@ -5,6 +5,7 @@
 #include "supervisor.h"
 
 #include "conf.h"
+#include "daemon.h"
 #include "listener.h"
 #include "log.h"
 #include "logger.h"
@@ -188,6 +189,7 @@ static void tell_if_ready(struct run *run)
 	log_notice("ready: %zu services, %zu listeners, %zu workers", run->s.conf->n_services,
 		   listeners, workers);
 	manager_ready(&run->s.manager);
+	daemon_ready(run->s.daemon);
 	reload_serves(&run->s);
 }
 
@@ -328,9 +330,9 @@ static void finish(struct run *run)
 	logger_stop(&run->logger);
 }
 
-int supervisor_run(struct conf *conf, const struct conf_source *source)
+int supervisor_run(struct conf *conf, const struct conf_source *source, struct daemon *daemon)
 {
-	struct run run = {.s = {.source = source}};
+	struct run run = {.s = {.source = source, .daemon = daemon}};
 	int r;
 
 	process_title("supervisor");

@@ -10,11 +10,13 @@
 
 struct conf;
 struct conf_source;
+struct daemon;
 struct listener;
 struct totals;
 
 struct supervisor {
 	const struct conf_source *source; /* to read the configuration again */
+	struct daemon *daemon;            /* who waits for us to serve */
 	struct conf *conf;                /* in force */
 	struct listener *listeners;       /* of conf */
 	struct crew *crews;               /* of conf, and older ones that drain */
@@ -27,8 +29,8 @@ struct supervisor {
 	bool stopping;
 };
 
-/* Serve CONF, which becomes the supervisor's, until told to stop.  Returns the exit code of
- * the daemon (sysexits.h). */
-int supervisor_run(struct conf *conf, const struct conf_source *source);
+/* Serve CONF, which becomes the supervisor's, until told to stop; DAEMON is told when we do.
+ * Returns the exit code of the daemon (sysexits.h). */
+int supervisor_run(struct conf *conf, const struct conf_source *source, struct daemon *daemon);
 
 #endif

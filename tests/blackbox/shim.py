@@ -11,7 +11,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "shim" / "shim.c"
 
 # The words of struct panel in shim.c, in order.
 SETTINGS = ("seed", "cut_percent", "cut_most", "again_percent", "intr_percent",
-            "accept_errno", "accept_left", "fork_errno", "fork_left",
+            "accept_errno", "accept_left", "fork_skip", "fork_errno", "fork_left",
             "thread_errno", "thread_left", "send_errno", "send_left")
 COUNTS = ("did_cut", "did_again", "did_intr", "did_accept", "did_fork", "did_thread", "did_send",
           "streams")

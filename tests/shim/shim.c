@@ -34,7 +34,7 @@ struct panel {
 	_Atomic uint32_t again_percent;         /* transfers fail with EAGAIN */
 	_Atomic uint32_t intr_percent;          /* transfers and waits fail with EINTR */
 	_Atomic uint32_t accept_errno, accept_left;
-	_Atomic uint32_t fork_errno, fork_left;
+	_Atomic uint32_t fork_skip, fork_errno, fork_left; /* the first fork_skip work */
 	_Atomic uint32_t thread_errno, thread_left;
 	_Atomic uint32_t send_errno, send_left; /* datagrams only */
 	_Atomic uint32_t did_cut, did_again, did_intr, did_accept, did_fork, did_thread, did_send;
@@ -302,7 +302,10 @@ int accept(int fd, struct sockaddr *restrict from, socklen_t *restrict len)
 pid_t fork(void)
 {
 	REAL(fork);
-	int error = panel ? planned(&panel->fork_left, &panel->fork_errno, &panel->did_fork) : 0;
+	bool skip = panel && panel->fork_left && panel->fork_skip && panel->fork_skip--;
+	int error = !panel || skip
+			    ? 0
+			    : planned(&panel->fork_left, &panel->fork_errno, &panel->did_fork);
 
 	if (!error)
 		return real();

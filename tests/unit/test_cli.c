@@ -41,6 +41,11 @@ static void test_actions(void **state)
 		{"-c x", CLI_RUN},
 		{"--config=x -o a=b -o c=d", CLI_RUN},
 		{"--listen tcp:x --model fork --engine auto --workers 3", CLI_RUN},
+		{"--daemon", CLI_RUN},
+		{"--daemon --pid-file x", CLI_RUN},
+		{"--pid-file x", CLI_RUN},
+		{"--pid-file=", CLI_USAGE_ERROR},
+		{"--daemon=yes", CLI_USAGE_ERROR},
 		{"-t", CLI_CHECK},
 		{"--check -c x", CLI_CHECK},
 		{"-t -t", CLI_CHECK},
@@ -107,6 +112,40 @@ static void test_source(void **state)
 	assert_null(cli.source.model);
 }
 
+static void test_pid_file(void **state)
+{
+	struct cli cli;
+
+	(void)state;
+	parse("", &cli);
+	assert_false(cli.daemon);
+	assert_null(cli.pid_file);
+	cli_clear(&cli);
+
+	parse("--pid-file x", &cli);
+	assert_false(cli.daemon);
+	assert_string_equal(cli.pid_file, "x");
+	cli_clear(&cli);
+
+	/* A daemon leaves the directory in which a relative name means something. */
+	parse("--daemon --pid-file x -c y", &cli);
+	assert_true(cli.daemon);
+	assert_int_equal(cli.pid_file[0], '/');
+	assert_string_equal(strrchr(cli.pid_file, '/'), "/x");
+	assert_int_equal(cli.source.file[0], '/');
+	assert_string_equal(strrchr(cli.source.file, '/'), "/y");
+	cli_clear(&cli);
+
+	parse("--daemon --pid-file /a/x -c /b/y", &cli);
+	assert_string_equal(cli.pid_file, "/a/x");
+	assert_string_equal(cli.source.file, "/b/y");
+	cli_clear(&cli);
+
+	parse("--daemon", &cli);
+	assert_string_equal(cli.pid_file + strlen(cli.pid_file) - 10, "/echod.pid");
+	cli_clear(&cli);
+}
+
 static void test_usage_code(void **state)
 {
 	struct cli cli;
@@ -122,6 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_source),
+		cmocka_unit_test(test_pid_file),
 		cmocka_unit_test(test_usage_code),
 	};
 
