@@ -154,6 +154,8 @@ static ssize_t send_some(struct conn *c, struct executor *ex, const char *p)
 	echo_sent(&c->echo, (uint32_t)n);
 	c->active = ex->now;
 	stats_add(ex->stats, C_BYTES_OUT, (uint64_t)n);
+	if (c->echo.pending == 0)
+		stats_add(ex->stats, C_ECHOES, 1);
 	add(&slot_of(c, ex)->bytes_out, (uint64_t)n);
 	return n;
 }

@@ -291,8 +291,10 @@ size_t dgram_answer(struct dgram *d, size_t i, size_t max)
 		if (verdict == C_DATAGRAMS_OUT && !answer(d, fd, &q))
 			verdict = C_DROPPED_SEND;
 		stats_add(stats, verdict, 1);
-		if (verdict == C_DATAGRAMS_OUT)
+		if (verdict == C_DATAGRAMS_OUT) {
 			stats_add(stats, C_BYTES_OUT, q.size);
+			stats_add(stats, C_ECHOES, 1);
+		}
 	}
 	return n;
 }

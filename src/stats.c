@@ -19,6 +19,7 @@ const struct counter_row counters[N_COUNTERS] = {
 	[C_REJECTED_FULL] = {"rejected_full", "turned away at max_clients (when_full)"},
 	[C_BYTES_IN] = {"bytes_in", "bytes received, of streams and datagrams"},
 	[C_BYTES_OUT] = {"bytes_out", "bytes sent back, of streams and datagrams"},
+	[C_ECHOES] = {"echoes", "reads of a stream, or datagrams, that were sent back whole"},
 	[C_DATAGRAMS_IN] = {"datagrams_in", "datagrams received"},
 	[C_DATAGRAMS_OUT] = {"datagrams_out", "datagrams sent back"},
 	[C_REFUSED_SOURCE_PORT] = {"refused_source_port",

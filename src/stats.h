@@ -23,6 +23,8 @@ enum counter {
 	/* bytes, of streams and datagrams alike */
 	C_BYTES_IN,
 	C_BYTES_OUT,
+	/* what was sent back whole: a read of a stream, or a datagram */
+	C_ECHOES,
 	/* datagrams: in = out + the sum of the refused_* and dropped_* */
 	C_DATAGRAMS_IN,
 	C_DATAGRAMS_OUT,

@@ -32,9 +32,21 @@ def test_streams_are_counted(echod, cell, tmp_path):
     d.wait_count("closed_eof", 11)
 
 
+@stream_grid("tcp4", "unix", quick=("tcp4",))
+def test_echoes_are_counted(echod, cell, tmp_path):
+    """A question that is sent back whole is an echo, in however many pieces it went."""
+    d = echod(cell.service(tmp_path))
+    s = d.connect()
+    for i in range(20):
+        ping(s, payload(1 + 13 * i))
+    d.wait_count("echoes", 20)
+    exchange(s, payload(4 << 20), late=True)  # reads of at most `buffer` bytes
+    assert 20 + (4 << 20) // (256 << 10) <= d.count("echoes") <= 20 + (4 << 20)
+
+
 @datagram_grid()
 def test_datagrams_are_counted(echod, cell, tmp_path):
-    """Datagrams and their bytes are exact."""
+    """Datagrams, their bytes and the echoes of them are exact."""
     d = echod(cell.service(tmp_path))
     with cell.transport.socket() as s:
         if s.family == socket.AF_UNIX:
@@ -45,7 +57,7 @@ def test_datagrams_are_counted(echod, cell, tmp_path):
             s.send(payload(i))
             s.recv(1000)
     d.wait_counts(datagrams_in=50, datagrams_out=50, bytes_in=sum(range(50)),
-                  bytes_out=sum(range(50)))
+                  bytes_out=sum(range(50)), echoes=50)
 
 
 @pytest.mark.parametrize("how,reason", [("eof", "eof"), ("reset", "reset"), ("idle", "idle"),
