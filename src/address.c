@@ -266,6 +266,28 @@ const char *address_format(const struct address *a, char buf[ADDRESS_TEXT_MAX])
 	return buf;
 }
 
+const char *address_format_network(const struct address *a, char buf[ADDRESS_TEXT_MAX])
+{
+	const uint8_t *v6 = a->in6.sin6_addr.s6_addr;
+	const uint8_t *v4 = (const uint8_t *)&a->in.sin_addr;
+	bool is_v6 = a->len && a->sa.sa_family == AF_INET6;
+	bool mapped = is_v6 && IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr);
+	struct in6_addr first = IN6ADDR_ANY_INIT;
+	char host[INET6_ADDRSTRLEN];
+
+	if (is_v6 && !mapped) {
+		memcpy(&first, v6, 6);
+		inet_ntop(AF_INET6, &first, host, sizeof(host));
+		snprintf(buf, ADDRESS_TEXT_MAX, "%s/48", host);
+	} else if (mapped || (a->len && a->sa.sa_family == AF_INET)) {
+		v4 = mapped ? v6 + 12 : v4;
+		snprintf(buf, ADDRESS_TEXT_MAX, "%u.%u.%u.0/24", v4[0], v4[1], v4[2]);
+	} else {
+		snprintf(buf, ADDRESS_TEXT_MAX, "unix");
+	}
+	return buf;
+}
+
 static bool unix_equal(const struct address *a, const struct address *b)
 {
 	size_t offset = offsetof(struct sockaddr_un, sun_path);

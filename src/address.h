@@ -39,6 +39,10 @@ int address_parse_unix(const char *text, struct address *out, const char **why);
  * Returns BUF. */
 const char *address_format(const struct address *a, char buf[ADDRESS_TEXT_MAX]);
 
+/* The network of A, for those who are not to know the host: "192.0.2.0/24", "2001:db8::/48",
+ * "unix".  Returns BUF. */
+const char *address_format_network(const struct address *a, char buf[ADDRESS_TEXT_MAX]);
+
 /* Do A and B name the same endpoint (family, address, scope, port; path)? */
 bool address_equal(const struct address *a, const struct address *b);
 

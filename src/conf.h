@@ -17,13 +17,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum log_target { LOG_TARGET_AUTO, LOG_TARGET_STDERR };
+enum log_target { LOG_TARGET_AUTO, LOG_TARGET_JOURNAL, LOG_TARGET_SYSLOG, LOG_TARGET_STDERR };
+enum log_client { LOG_CLIENT_FULL, LOG_CLIENT_PREFIX, LOG_CLIENT_NONE };
 enum when_full { FULL_WAIT, FULL_CLOSE, FULL_RESET };
 
 struct log_conf {
 	enum log_target target;
 	int level;        /* LOG_ERR to LOG_DEBUG of syslog(3): what is more verbose is not said */
 	bool connections; /* one record for each finished connection */
+	enum log_client client;
 };
 
 /* Limits of the daemon's processes, setrlimit(2); 0 = untouched. */

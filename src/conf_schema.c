@@ -22,7 +22,16 @@
 
 static const struct conf_word log_targets[] = {
 	{"auto", LOG_TARGET_AUTO},
+	{"journal", LOG_TARGET_JOURNAL},
+	{"syslog", LOG_TARGET_SYSLOG},
 	{"stderr", LOG_TARGET_STDERR},
+	{NULL, 0},
+};
+
+static const struct conf_word log_clients[] = {
+	{"full", LOG_CLIENT_FULL},
+	{"prefix", LOG_CLIENT_PREFIX},
+	{"none", LOG_CLIENT_NONE},
 	{NULL, 0},
 };
 
@@ -52,11 +61,13 @@ static const struct conf_word full_words[] = {
 
 const struct conf_key conf_keys[] = {
 	{"log.target", KEY_WORD, GLOBAL(log.target), .words = log_targets, .def = "auto",
-	 .text = "Where the log goes; auto is standard error."},
+	 .text = "Where the log goes; auto is the journal when run by systemd, else stderr."},
 	{"log.level", KEY_WORD, GLOBAL(log.level), .words = log_levels, .def = "info",
 	 .text = "What is less important than this is not logged."},
 	{"log.connections", KEY_BOOL, GLOBAL(log.connections), .def = "false",
 	 .text = "Log one record for each finished connection."},
+	{"log.client", KEY_WORD, GLOBAL(log.client), .words = log_clients, .def = "full",
+	 .text = "How much of a client's address is logged: all, its network, or nothing."},
 
 	{"process.open_files", KEY_INT, GLOBAL(process.open_files), .min = 64, .max = 1 << 30,
 	 .zero = true, .def = "65536", .unit = "descriptors",

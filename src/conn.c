@@ -62,21 +62,26 @@ static struct slot *slot_of(const struct conn *c, const struct executor *ex)
 static void record(const struct conn *c, const struct executor *ex)
 {
 	const struct slot *slot = slot_of(c, ex);
+	enum log_client how = ex->worker->log->client;
 	struct address peer;
 	char text[ADDRESS_TEXT_MAX];
 
 	slot_peer(slot, &peer);
-	log_info("connection service=%s peer=%s reason=%s bytes_in=%llu bytes_out=%llu "
-		 "seconds=%.3f",
-		 ex->worker->conf->name, address_format(&peer, text),
-		 counters[c->reason].name + strlen("closed_"), (unsigned long long)slot->bytes_in,
-		 (unsigned long long)slot->bytes_out, (double)(ex->now - c->since) / 1000);
+	if (how == LOG_CLIENT_FULL)
+		address_format(&peer, text);
+	else
+		address_format_network(&peer, text);
+	log_event(EVENT_CONNECTION, F_TEXT(SERVICE, ex->worker->conf->name),
+		  F_TEXT(PEER, how == LOG_CLIENT_NONE ? NULL : text),
+		  F_TEXT(REASON, counters[c->reason].name + strlen("closed_")),
+		  F_NUMBER(BYTES_IN, slot->bytes_in), F_NUMBER(BYTES_OUT, slot->bytes_out),
+		  F_NUMBER(DURATION_USEC, (ex->now - c->since) * 1000));
 }
 
 enum conn_want conn_close(struct conn *c, struct executor *ex, enum counter reason)
 {
 	c->reason = (uint8_t)reason;
-	if (ex->worker->log_connections)
+	if (ex->worker->log->connections)
 		record(c, ex);
 	free(c->held);
 	c->held = NULL;

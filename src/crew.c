@@ -141,7 +141,7 @@ static pid_t spawn(struct crew *c, unsigned i)
 		.conf = c->service,
 		.process = &c->conf->process,
 		.identity = c->env->identity,
-		.log_connections = c->conf->log.connections,
+		.log = &c->conf->log,
 		.endpoints = c->endpoints,
 		.n_endpoints = c->n_endpoints,
 		.slots = c->slots,

@@ -4,12 +4,18 @@
  * (net.unix.max_dgram_qlen), and the last end to close tells the logger that all is said. */
 #include "log.h"
 
+#include "log_record.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct {
@@ -74,31 +80,41 @@ bool log_enabled(int level)
 	return level <= sink.level;
 }
 
-size_t log_line(const struct log_record *r, char *buf, size_t size)
+/* JOURNAL_STREAM is "DEVICE:INODE", and stays in the environment when standard error is sent
+ * elsewhere: only what fstat(2) says tells whether it is still true. */
+const char *log_prefix(int level)
 {
-	struct tm tm;
-	char when[32];
-	int n;
+	static const char *const prefixes[] = {"<0>", "<1>", "<2>", "<3>",
+					       "<4>", "<5>", "<6>", "<7>"};
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
 
-	localtime_r(&r->when.tv_sec, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-	n = snprintf(buf, size, "%s.%03ld echod[%d] %s: %s\n", when, r->when.tv_nsec / 1000000,
-		     (int)r->pid, log_level_name(r->level), r->text);
-	if (n < 0)
-		return 0;
-	if ((size_t)n < size)
-		return (size_t)n;
-	buf[size - 2] = '\n';
-	return size - 1;
+	if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2 ||
+	    fstat(STDERR_FILENO, &st) < 0 || st.st_dev != device || st.st_ino != inode)
+		return "";
+	return prefixes[level & LOG_PRIMASK];
 }
 
-/* A peer, a path or a file's text may be in a line: nothing of it may move the cursor or
- * start a line of its own. */
-static void defuse(char *text)
+size_t log_line(const struct log_record *r, char *buf, size_t size)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 127)
-			*text = '?';
+	const char *prefix = log_prefix(r->level);
+	struct tm tm;
+	char when[32];
+	size_t n;
+
+	if (prefix[0]) {
+		n = (size_t)snprintf(buf, size, "%s", prefix);
+	} else {
+		localtime_r(&r->when.tv_sec, &tm);
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+		n = (size_t)snprintf(buf, size, "%s.%03ld echod[%d] %s: ", when,
+				     r->when.tv_nsec / 1000000, (int)r->pid,
+				     log_level_name(r->level));
+	}
+	n += log_record_message(r, buf + n, size - n - 1);
+	buf[n] = '\n';
+	return n + 1;
 }
 
 /* The logger is behind: give it the time there is.  Is there room now? */
@@ -114,40 +130,52 @@ static bool wait_for_room(void)
 
 static void deliver(const struct log_record *r)
 {
-	size_t size = offsetof(struct log_record, text) + strlen(r->text) + 1;
-	char line[sizeof(r->text) + 96];
-
+	char line[sizeof(r->data) + 512];
 	ssize_t n;
 
 	if (sink.fd < 0) {
-		size = log_line(r, line, sizeof(line));
-		n = write(STDERR_FILENO, line, size);
+		n = write(STDERR_FILENO, line, log_line(r, line, sizeof(line)));
 	} else {
 		do
-			n = send(sink.fd, r, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+			n = send(sink.fd, r, log_record_size(r), MSG_DONTWAIT | MSG_NOSIGNAL);
 		while (n < 0 && errno == EAGAIN && wait_for_room());
 	}
 	if (n < 0 && sink.shared)
 		sink.shared->dropped++;
 }
 
+void log_fields(enum event event, const struct event_field *fields)
+{
+	const struct event_row *row = &event_rows[event];
+	int saved = errno;
+	struct log_record r;
+
+	if (!log_enabled(row->level))
+		return;
+	log_record_init(&r, event, row->level);
+	for (; fields->id; fields++) {
+		assert(row->fields >> fields->id & 1);
+		log_record_add(&r, fields);
+	}
+	deliver(&r);
+	errno = saved;
+}
+
 void log_write(int level, uint64_t key, const char *format, ...)
 {
 	int saved = errno;
 	struct log_record r;
+	char text[sizeof(r.data)];
 	va_list ap;
 
 	if (!log_enabled(level))
 		return;
-	r.level = level;
-	r.key = key;
-	r.pid = getpid();
-	clock_gettime(CLOCK_REALTIME, &r.when);
 	va_start(ap, format);
-	errno = saved;
-	vsnprintf(r.text, sizeof(r.text), format, ap);
+	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	defuse(r.text);
+	log_record_init(&r, EVENT_NONE, level);
+	r.key = key;
+	log_record_add(&r, &F_TEXT(TEXT, text));
 	deliver(&r);
 	errno = saved;
 }

@@ -5,25 +5,19 @@
 #ifndef ECHOD_LOG_H
 #define ECHOD_LOG_H
 
+#include "event.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 #include <syslog.h>
-#include <time.h>
 
-/* One line on its way to the logger. */
-struct log_record {
-	struct timespec when; /* CLOCK_REALTIME */
-	uint64_t key;         /* not 0: a complaint that is said once, then counted */
-	pid_t pid;            /* who says it */
-	int level;            /* LOG_ERR to LOG_DEBUG */
-	char text[1976];      /* NUL-terminated, one line; what is longer is cut */
-};
+struct log_record;
 
 /* Memory shared with the logger. */
 struct log_shared {
 	_Atomic uint64_t dropped; /* records lost since the start */
+	_Atomic int target;       /* enum log_target */
 };
 
 /* Say nothing above LEVEL (LOG_ERR to LOG_DEBUG). */
@@ -48,17 +42,28 @@ int log_sink(void);
 /* Is LEVEL said?  To spare the work of a costly argument. */
 bool log_enabled(int level);
 
-/* "2026-11-22 23:10:05.123 echod[PID] LEVEL: TEXT\n" of R into BUF.  Returns its length. */
+/* R as a line for standard error, into BUF: "2026-11-22 23:10:05.123 echod[PID] LEVEL: TEXT\n",
+ * or "<N>TEXT\n" if what is written there goes to the journal.  Returns its length. */
 size_t log_line(const struct log_record *r, char *buf, size_t size);
+
+/* What a line of LEVEL on standard error begins with, sd-daemon(3): "<N>" if it goes to the
+ * journal (JOURNAL_STREAM of systemd.exec(5) tells), else "". */
+const char *log_prefix(int level);
 
 /* The word of a level ("warning"), and the level of a word (-EINVAL if it is none). */
 const char *log_level_name(int level);
 int log_level_find(const char *name);
 
+/* Log an event with its fields: log_event(EVENT_LISTENING, F_TEXT(SERVICE, name), ...).
+ * errno is kept. */
+#define log_event(event, ...) \
+ log_fields(event, (const struct event_field[]){__VA_ARGS__ __VA_OPT__(, ){.id = FIELD_NONE}})
+void log_fields(enum event event, const struct event_field *fields);
+
 void log_write(int level, uint64_t key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Formats are printf(3)'s, %m for errno; errno is kept. */
+/* Lines that are no event.  Formats are printf(3)'s, %m for errno; errno is kept. */
 #define log_err(...)    log_write(LOG_ERR, 0, __VA_ARGS__)
 #define log_warn(...)   log_write(LOG_WARNING, 0, __VA_ARGS__)
 #define log_notice(...) log_write(LOG_NOTICE, 0, __VA_ARGS__)

@@ -6,13 +6,14 @@
 #include "logger.h"
 
 #include "log.h"
+#include "log_record.h"
+#include "logger_sink.h"
 #include "process.h"
 #include "timer.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,8 +23,9 @@
 #include <unistd.h>
 
 enum {
-	WINDOW = 10000, /* ms */
+	WINDOW = LOG_RECORD_WINDOW,
 	PLACES = 64,
+	DROPS_PAUSE = 1000,  /* ms between two reports of drops, while there is no end of them */
 	STOP_PATIENCE = 1000 /* ms for a logger that is blocked to write what it has */
 };
 
@@ -38,26 +40,40 @@ struct complaint {
 /* What the loop knows. */
 struct desk {
 	struct log_shared *shared;
-	uint64_t reported; /* how many drops the log has been told of */
+	uint64_t reported;             /* how many drops the log has been told of */
+	uint64_t report_at;            /* ms: not before that of more */
+	const struct logger_sink *bad; /* the sink that took nothing last time, or NULL */
 	struct complaint complaints[PLACES];
 };
 
-static void put(const struct log_record *r)
+/* SINK takes nothing: say so, once, where its records go then.  That a daemon without a
+ * terminal has no system log either is nobody's mistake. */
+static void complain(struct desk *l, const struct logger_sink *sink, int error)
 {
-	char line[sizeof(r->text) + 96];
-	size_t n = log_detached() && r->level > LOG_WARNING ? 0 : log_line(r, line, sizeof(line));
-	const char *p = line;
+	struct log_record r;
 
-	while (n > 0) {
-		ssize_t w = write(STDERR_FILENO, p, n);
+	if (l->bad == sink || (l->shared->target == LOG_TARGET_AUTO && log_detached()))
+		return;
+	l->bad = sink;
+	log_record_init(&r, EVENT_LOG_FALLBACK, event_rows[EVENT_LOG_FALLBACK].level);
+	log_record_add(&r, &F_TEXT(TARGET, sink->name));
+	log_record_add(&r, &F_NUMBER(ERRNO, error));
+	logger_sink_stderr.put(&r);
+}
 
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return; /* nobody reads: nowhere to complain to */
-		p += w;
-		n -= (size_t)w;
-	}
+/* Write R where it is to go, or else to standard error; and there too while somebody waits
+ * for a daemon that starts.  If nobody reads that there is nowhere to complain to. */
+static void put(struct desk *l, const struct log_record *r)
+{
+	const struct logger_sink *sink = logger_sink_of((enum log_target)l->shared->target);
+	int e = sink->put(r);
+
+	if (e == 0)
+		l->bad = NULL;
+	else if (sink != &logger_sink_stderr)
+		complain(l, sink, -e);
+	if (sink != &logger_sink_stderr && (e < 0 || log_detached()))
+		logger_sink_stderr.put(r);
 }
 
 /* The place of KEY, a free one, or NULL. */
@@ -77,28 +93,28 @@ static struct complaint *find(struct desk *l, uint64_t key)
 }
 
 /* The window of C is over: say what was not said.  If there was nothing, forget it. */
-static void settle(struct complaint *c, uint64_t now)
+static void settle(struct desk *l, struct complaint *c, uint64_t now)
 {
-	size_t n = strlen(c->last.text);
-
 	if (c->unsaid == 0) {
 		c->key = 0;
 		return;
 	}
-	snprintf(c->last.text + n, sizeof(c->last.text) - n, " (and %u more like it in %d s)",
-		 c->unsaid, WINDOW / 1000);
-	put(&c->last);
+	log_record_add(&c->last, &F_NUMBER(REPEATED, c->unsaid));
+	put(l, &c->last);
 	c->unsaid = 0;
 	c->ends = now + WINDOW;
 }
 
-/* Complaints are alike that come from one place in the code and begin with the same word:
- * what one service has to say must not hide what another has. */
+/* Complaints are alike that are the same event, or come from one place in the code, and are
+ * of one service, or begin with the same word: what one service has to say must not hide what
+ * another has. */
 static uint64_t key_of(const struct log_record *r)
 {
-	uint64_t h = r->key;
+	const char *service = log_record_get(r, FIELD_SERVICE);
+	const char *p = service ? service : log_record_get(r, FIELD_TEXT);
+	uint64_t h = r->key * 1099511628211u;
 
-	for (const char *p = r->text; *p && *p != ' '; p++)
+	for (; p && *p && *p != ' '; p++)
 		h = (h ^ (unsigned char)*p) * 1099511628211u;
 	return h | 1;
 }
@@ -118,7 +134,7 @@ static void take(struct desk *l, const struct log_record *r, uint64_t now)
 		c->ends = now + WINDOW;
 		c->unsaid = 0;
 	}
-	put(r);
+	put(l, r);
 }
 
 /* Settle the windows that are over.  Returns milliseconds to the next, or -1. */
@@ -130,54 +146,65 @@ static int settle_due(struct desk *l, uint64_t now, bool all)
 		struct complaint *c = &l->complaints[i];
 
 		if (c->key && (all || c->ends <= now))
-			settle(c, now);
+			settle(l, c, now);
 		if (c->key && (wait < 0 || (int)(c->ends - now) < wait))
 			wait = (int)(c->ends - now);
 	}
 	return wait;
 }
 
-/* Tell of records that senders had to drop. */
-static void tell_drops(struct desk *l)
+/* Tell of records that senders had to drop: at once, and then now and then if it goes on. */
+static void tell_drops(struct desk *l, uint64_t now)
 {
 	uint64_t dropped = l->shared->dropped;
-	struct log_record r = {.level = LOG_WARNING, .pid = getpid()};
+	struct log_record r;
 
-	if (dropped == l->reported)
+	if (dropped == l->reported || now < l->report_at)
 		return;
-	clock_gettime(CLOCK_REALTIME, &r.when);
-	snprintf(r.text, sizeof(r.text), "%llu log messages were dropped",
-		 (unsigned long long)(dropped - l->reported));
+	log_record_init(&r, EVENT_LOG_DROPPED, event_rows[EVENT_LOG_DROPPED].level);
+	log_record_add(&r, &F_NUMBER(DROPPED, dropped - l->reported));
 	l->reported = dropped;
-	put(&r);
+	l->report_at = now + DROPS_PAUSE;
+	put(l, &r);
 }
 
-/* Take and write records until every sender has closed its end. */
+/* Take one record.  Returns false when every sender has closed its end. */
+static bool take_next(struct desk *l, int fd)
+{
+	struct log_record r;
+	ssize_t n = recv(fd, &r, sizeof(r), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)
+		return false;
+	if (log_record_check(&r, (size_t)n) == 0)
+		take(l, &r, timer_now());
+	else
+		l->shared->dropped++;
+	return true;
+}
+
+/* Take and write records until there can be no more. */
 static void run(int fd, struct log_shared *shared)
 {
 	static struct desk desk;
-	struct log_record r;
+	bool more = true;
 
 	desk.shared = shared;
 	desk.reported = shared->dropped;
-	for (;;) {
+	while (more) {
 		int wait = settle_due(&desk, timer_now(), false);
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		ssize_t n;
 
-		if (poll(&p, 1, wait) <= 0)
-			continue;
-		n = recv(fd, &r, sizeof(r), MSG_DONTWAIT);
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-			break;
-		if (n <= (ssize_t)offsetof(struct log_record, text))
-			continue;
-		r.text[sizeof(r.text) - 1] = '\0';
-		take(&desk, &r, timer_now());
-		tell_drops(&desk);
+		if (shared->dropped != desk.reported && (wait < 0 || wait > DROPS_PAUSE))
+			wait = DROPS_PAUSE;
+		if (poll(&p, 1, wait) > 0)
+			more = take_next(&desk, fd);
+		tell_drops(&desk, timer_now());
 	}
 	settle_due(&desk, 0, true);
-	tell_drops(&desk);
+	tell_drops(&desk, UINT64_MAX);
 }
 
 static _Noreturn void logger_main(const struct logger *l)
@@ -211,7 +238,7 @@ int logger_restart(struct logger *l)
 	return 0;
 }
 
-int logger_start(struct logger *l)
+int logger_start(struct logger *l, enum log_target target)
 {
 	int r;
 
@@ -220,6 +247,7 @@ int logger_start(struct logger *l)
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (l->shared == MAP_FAILED)
 		return -errno;
+	l->shared->target = (int)target;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, l->line) < 0)
 		return -errno;
 	r = logger_restart(l);
@@ -228,11 +256,22 @@ int logger_start(struct logger *l)
 	return r;
 }
 
-bool logger_ended(struct logger *l, pid_t pid)
+void logger_set_target(struct logger *l, enum log_target target)
+{
+	l->shared->target = (int)target;
+}
+
+bool logger_ended(struct logger *l, pid_t pid, int status)
 {
 	if (pid != l->pid)
 		return false;
 	l->pid = 0;
+	if (WIFSIGNALED(status))
+		log_event(EVENT_LOGGER_DIED, F_NUMBER(PID, (uint64_t)pid),
+			  F_NUMBER(SIGNAL, (uint64_t)WTERMSIG(status)));
+	else
+		log_event(EVENT_LOGGER_DIED, F_NUMBER(PID, (uint64_t)pid),
+			  F_NUMBER(EXIT_STATUS, (uint64_t)WEXITSTATUS(status)));
 	return true;
 }
 
@@ -240,6 +279,8 @@ void logger_stop(struct logger *l)
 {
 	struct pollfd p = {.events = POLLIN};
 
+	if (!l->shared)
+		return; /* it never started */
 	log_set_sink(-1, NULL);
 	close(l->line[1]);
 	close(l->line[0]);

@@ -4,6 +4,8 @@
 #ifndef ECHOD_LOGGER_H
 #define ECHOD_LOGGER_H
 
+#include "conf.h"
+
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -17,12 +19,15 @@ struct logger {
 	struct log_shared *shared; /* what was lost */
 };
 
-/* Set up the line, start the process and send this process's log there.  Returns 0 or
- * -errno: then the log still goes to standard error directly. */
-int logger_start(struct logger *l);
+/* Set up the line, start the process, which writes to TARGET, and send this process's log
+ * there.  Returns 0 or -errno: then the log still goes to standard error directly. */
+int logger_start(struct logger *l, enum log_target target);
 
-/* Process PID has ended.  Was it the logger? */
-bool logger_ended(struct logger *l, pid_t pid);
+/* Write to TARGET from now on. */
+void logger_set_target(struct logger *l, enum log_target target);
+
+/* Process PID has ended with STATUS of wait(2).  Was it the logger?  Then it is said. */
+bool logger_ended(struct logger *l, pid_t pid, int status);
 
 /* Start the process again if it is not there.  Returns 0 or -errno. */
 int logger_restart(struct logger *l);

@@ -150,8 +150,8 @@ static bool same_globals(const struct conf *a, const struct conf *b)
 	const struct process_conf *p = &a->process, *q = &b->process;
 
 	return a->log.level == b->log.level && a->log.connections == b->log.connections &&
-	       p->open_files == q->open_files && p->processes == q->processes &&
-	       p->memory == q->memory && p->core == q->core &&
+	       a->log.client == b->log.client && p->open_files == q->open_files &&
+	       p->processes == q->processes && p->memory == q->memory && p->core == q->core &&
 	       p->locked_memory == q->locked_memory && p->thread_stack == q->thread_stack &&
 	       p->nice == q->nice && strcmp(p->user, q->user) == 0 &&
 	       strcmp(p->group, q->group) == 0;

@@ -92,7 +92,7 @@ static void ended(struct run *run, const siginfo_t *who, uint64_t now)
 
 	for (struct crew *c = run->s.crews; c; c = c->next)
 		crew_ended(c, who->si_pid, status, now);
-	logger_ended(&run->logger, who->si_pid);
+	logger_ended(&run->logger, who->si_pid, status);
 	waitpid(who->si_pid, NULL, 0);
 }
 
@@ -229,8 +229,10 @@ static int on_post(sd_event_source *source, void *arg)
 
 	(void)source;
 	if (run->s.reload.wanted && draining_crews(&run->s) < DRAINING_MOST &&
-	    reload_now(&run->s, timer_now()))
+	    reload_now(&run->s, timer_now())) {
 		run->s.ready = false;
+		logger_set_target(&run->logger, run->s.conf->log.target);
+	}
 	when = look_over(run, timer_now());
 	tell_if_ready(run);
 	if (run->s.stopping && !run->s.crews) {
@@ -296,7 +298,7 @@ static int start(struct run *run, struct conf *conf)
 	int r = watch_all(run);
 
 	if (r >= 0)
-		r = logger_start(&run->logger);
+		r = logger_start(&run->logger, conf->log.target);
 	if (manager_open(&run->s.manager) < 0)
 		log_warn("NOTIFY_SOCKET is no address of a socket: nobody is told when echod is "
 			 "ready");

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct log_conf;
 struct log_shared;
 struct process_conf;
 struct service_conf;
@@ -43,7 +44,7 @@ struct worker {
 	const struct service_conf *conf;
 	const struct process_conf *process;
 	struct identity identity; /* to become */
-	bool log_connections;
+	const struct log_conf *log;
 	const struct endpoint *endpoints;
 	size_t n_endpoints;
 	struct slots *slots;           /* shared; streams only, else NULL */

@@ -203,10 +203,11 @@ BAD = [
            'services = ( { listen = "127.0.0.1:7"; } );'),
      ['F:1: log.level: "loud" is not known (one of "error", "warning", "notice", "info", '
       '"debug")']),
-    ("target of a later time",
-     split('log = { target = "syslog"; };',
+    ("unknown target",
+     split('log = { target = "sysl"; };',
            'services = ( { listen = "127.0.0.1:7"; } );'),
-     ['F:1: log.target: "syslog" is not known (one of "auto", "stderr")']),
+     ['F:1: log.target: "sysl" is not known (one of "auto", "journal", "syslog", '
+      '"stderr")']),
     ("unknown protocol", service('protocol = "sctp"; socket = { TCP_NODELAY = true; };'),
      ['F:3: services[0].protocol: "sctp" is not known (one of "tcp", "udp", "unix", '
       '"unix-dgram", "mptcp")']),

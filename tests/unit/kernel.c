@@ -23,6 +23,7 @@ struct service_conf service;
 struct executor ex;
 struct conn c;
 static struct worker worker;
+static const struct log_conf log_conf = {.connections = false};
 
 ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags);
 ssize_t __wrap_send(int fd, const void *buf, size_t n, int flags);
@@ -122,7 +123,10 @@ int setup(void **state)
 		.idle_timeout = 300000,
 		.write_timeout = 60000,
 	};
-	worker = (struct worker){.conf = &service, .slots = slots, .stats = &stats};
+	worker = (struct worker){.conf = &service,
+				 .log = &log_conf,
+				 .slots = slots,
+				 .stats = &stats};
 	ex = (struct executor){.worker = &worker, .stats = &stats, .now = 5000000};
 	conn_open(&c, &ex, &client);
 	return 0;

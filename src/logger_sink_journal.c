@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/* The journal's native protocol: a record's fields are the journal's.  What libsystemd would
+ * find out by itself (the program's name, the place in the source) is that of the logger, so
+ * it is said or suppressed.  systemd.journal-fields(7). */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include "logger_sink.h"
+
+#include "log_record.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <syslog.h>
+#include <systemd/sd-journal.h>
+
+#define SOCKET "/run/systemd/journal/socket"
+
+/* The fields of one record, as they are handed over. */
+struct bundle {
+	struct iovec iov[128];
+	int n;
+	size_t used;
+	char text[3 * LOG_RECORD_DATA]; /* the message has all fields in it once more */
+};
+
+/* Add NAME=VALUE; what finds no room is left out. */
+static void add(struct bundle *b, const char *name, const char *value, size_t n)
+{
+	size_t len = strlen(name) + 1 + n;
+	char *at = b->text + b->used;
+
+	if (b->n == (int)(sizeof(b->iov) / sizeof(b->iov[0])) || len >= sizeof(b->text) - b->used)
+		return;
+	snprintf(at, len + 1, "%s=%.*s", name, (int)n, value);
+	b->iov[b->n++] = (struct iovec){.iov_base = at, .iov_len = len};
+	b->used += len;
+}
+
+static void add_text(struct bundle *b, const char *name, const char *value)
+{
+	add(b, name, value, strlen(value));
+}
+
+static void add_number(struct bundle *b, const char *name, int value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", value);
+	add_text(b, name, text);
+}
+
+/* "name=value name=value": a field ECHOD_NAME for each. */
+static void add_pairs(struct bundle *b, const char *pairs)
+{
+	char name[64];
+
+	while (*pairs) {
+		size_t word = strcspn(pairs, " "), n = strcspn(pairs, "= ");
+
+		snprintf(name, sizeof(name), "ECHOD_%.*s", (int)n, pairs);
+		for (char *p = name; *p; p++)
+			*p = (char)toupper((unsigned char)*p);
+		if (n < word)
+			add(b, name, pairs + n + 1, word - n - 1);
+		pairs += word + strspn(pairs + word, " ");
+	}
+}
+
+static int put(const struct log_record *r)
+{
+	struct bundle b = {.n = 0};
+	char message[sizeof(r->data) + 512];
+	const char *at = NULL;
+	enum field id;
+	int e = logger_sink_reach(SOCKET);
+
+	if (e < 0)
+		return e;
+	log_record_message(r, message, sizeof(message));
+	add_text(&b, "MESSAGE", message);
+	add_number(&b, "PRIORITY", r->level);
+	add_text(&b, "SYSLOG_IDENTIFIER", "echod");
+	add_number(&b, "SYSLOG_FACILITY", LOG_FAC(LOG_DAEMON));
+	add_number(&b, "SYSLOG_PID", r->pid);
+	if (event_rows[r->event].id)
+		add_text(&b, "MESSAGE_ID", event_rows[r->event].id);
+	while ((id = log_record_next(r, &at))) {
+		if (event_fields[id].kind == KIND_PAIRS)
+			add_pairs(&b, at);
+		else if (event_fields[id].journal)
+			add_text(&b, event_fields[id].journal, at);
+	}
+	return sd_journal_sendv(b.iov, b.n);
+}
+
+const struct logger_sink logger_sink_journal = {.name = "journal", .put = put};
