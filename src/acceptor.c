@@ -135,8 +135,8 @@ static void wait_for_room(struct acceptor *a)
 	const struct service_conf *conf = a->executor->worker->conf;
 
 	acceptor_disarm(a);
-	log_repeated(LOG_WARNING, "service=%s is full: max_clients=%u are connected, more wait",
-		     conf->name, conf->max_clients);
+	log_event(EVENT_FULL, F_TEXT(SERVICE, conf->name), F_NUMBER(MAX_CLIENTS, conf->max_clients),
+		  F_TEXT(STATE, "wait"));
 }
 
 static void failed(struct acceptor *a, int error)
@@ -151,9 +151,8 @@ static void failed(struct acceptor *a, int error)
 	if (!row->shortage)
 		return;
 	pause_accepting(a);
-	errno = error;
-	log_repeated(LOG_WARNING, "service=%s cannot accept, clients wait: %m",
-		     a->executor->worker->conf->name);
+	log_event(EVENT_ACCEPT_PAUSED, F_TEXT(SERVICE, a->executor->worker->conf->name),
+		  F_TEXT(WHAT, "accept"), F_NUMBER(ERRNO, error));
 }
 
 /* The service is full and is not to let clients wait: take one off and turn it away. */
@@ -178,10 +177,8 @@ static void turn_away(struct acceptor *a, size_t i)
 	}
 	close(fd);
 	stats_add(a->executor->stats, C_REJECTED_FULL, 1);
-	log_repeated(LOG_WARNING,
-		     "service=%s is full: max_clients=%u are connected, more are "
-		     "turned away",
-		     w->conf->name, w->conf->max_clients);
+	log_event(EVENT_FULL, F_TEXT(SERVICE, w->conf->name),
+		  F_NUMBER(MAX_CLIENTS, w->conf->max_clients), F_TEXT(STATE, "are turned away"));
 }
 
 /* Options that accept(2) does not copy from the listener.  One that fails is worth a line
@@ -192,10 +189,9 @@ static void set_options(const struct worker *w, size_t i, int fd)
 	int r = sockopt_apply(fd, &w->conf->sockopts, AT_CONNECTION, w->conf->protocol,
 			      w->endpoints[i].address.sa.sa_family, &row);
 
-	if (r < 0) {
-		errno = -r;
-		log_repeated(LOG_WARNING, "service=%s %s: %m", w->conf->name, row->name);
-	}
+	if (r < 0)
+		log_event(EVENT_OPTION_FAILED, F_TEXT(SERVICE, w->conf->name),
+			  F_TEXT(OPTION, row->name), F_NUMBER(ERRNO, -r));
 }
 
 /* A slot for the next client, -ENOSPC if the service is full, or -EMFILE if this process

@@ -180,9 +180,8 @@ void crew_start(struct crew *c, uint64_t now)
 		pid = spawn(c, i);
 		if (pid < 0) {
 			stats_add(own_block(c), C_SPAWN_FAILED, 1);
-			errno = -pid;
-			log_repeated(LOG_ERR, "service=%s cannot start worker %u: %m", c->name,
-				     i + 1);
+			log_event(EVENT_WORKER_NOT_STARTED, F_TEXT(SERVICE, c->name),
+				  F_NUMBER(WORKER, i + 1), F_NUMBER(ERRNO, -pid));
 			plan(m, now);
 			if (m->start_at == now)
 				m->start_at = now + BACKOFF_FIRST;
@@ -195,7 +194,8 @@ void crew_start(struct crew *c, uint64_t now)
 		m->stopped_since = 0;
 		m->stuck = 0;
 		stats_add(own_block(c), C_WORKERS_STARTED, 1);
-		log_debug("service=%s worker %u (pid %d) started", c->name, i + 1, (int)pid);
+		log_event(EVENT_WORKER_STARTED, F_TEXT(SERVICE, c->name), F_NUMBER(WORKER, i + 1),
+			  F_NUMBER(PID, pid));
 	}
 }
 
@@ -243,14 +243,14 @@ static bool bury(struct crew *c, pid_t pid)
 
 static void tell_of_death(const struct crew *c, unsigned i, int status)
 {
-	int pid = (int)c->members[i].pid;
+	pid_t pid = c->members[i].pid;
 
 	if (WIFSIGNALED(status))
-		log_repeated(LOG_WARNING, "service=%s worker %u (pid %d) died: signal %d (%s)",
-			     c->name, i + 1, pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+		log_event(EVENT_WORKER_DIED, F_TEXT(SERVICE, c->name), F_NUMBER(WORKER, i + 1),
+			  F_NUMBER(PID, pid), F_NUMBER(SIGNAL, WTERMSIG(status)));
 	else
-		log_repeated(LOG_WARNING, "service=%s worker %u (pid %d) died: exit status %d",
-			     c->name, i + 1, pid, WEXITSTATUS(status));
+		log_event(EVENT_WORKER_DIED, F_TEXT(SERVICE, c->name), F_NUMBER(WORKER, i + 1),
+			  F_NUMBER(PID, pid), F_NUMBER(EXIT_STATUS, WEXITSTATUS(status)));
 }
 
 /* An executor that died awake must not look stuck in the next one's life. */
@@ -327,7 +327,7 @@ void crew_expire(struct crew *c, uint64_t now)
 	if (!c->draining)
 		return;
 	if (c->leash[1] >= 0 && now >= c->cut_at) {
-		log_warn("service=%s shutdown_timeout is over: what is left is cut off", c->name);
+		log_event(EVENT_CUT_OFF, F_TEXT(SERVICE, c->name));
 		crew_cut(c, now);
 	} else if (c->leash[1] < 0 && now >= c->kill_at) {
 		kill_all(c);
@@ -346,8 +346,9 @@ void crew_check(struct crew *c, uint64_t now)
 		if (m->stuck < HANG &&
 		    !(m->stopped_since && now - m->stopped_since >= STOPPED_MOST))
 			continue;
-		log_repeated(LOG_ERR, "service=%s worker %u (pid %d) %s: it is killed", c->name,
-			     i + 1, (int)m->pid, m->stopped_since ? "is stopped" : "hangs");
+		log_event(EVENT_WORKER_STUCK, F_TEXT(SERVICE, c->name), F_NUMBER(WORKER, i + 1),
+			  F_NUMBER(PID, m->pid),
+			  F_TEXT(STATE, m->stopped_since ? "is stopped" : "hangs"));
 		kill(m->pid, SIGKILL);
 	}
 }

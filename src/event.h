@@ -21,6 +21,7 @@ enum event {
 	EVENT_RELOADED,
 	EVENT_RELOAD_FAILED,
 	EVENT_PROBLEM,
+	EVENT_SETUP_FAILED,
 	EVENT_SERVICE,
 	EVENT_LIMIT_LOWERED,
 	EVENT_LISTENING,
@@ -64,6 +65,7 @@ enum field {
 	FIELD_ASKED,
 	FIELD_EFFECTIVE,
 	FIELD_MAX_CLIENTS,
+	FIELD_MAX_CLIENTS_ASKED,
 	FIELD_SERVICES,
 	FIELD_LISTENERS,
 	FIELD_WORKERS,
@@ -116,7 +118,8 @@ struct event_field {
 	uint64_t number;  /* of the other kinds */
 };
 
-#define F_TEXT(field, value)   ((struct event_field){.id = FIELD_##field, .text = (value)})
-#define F_NUMBER(field, value) ((struct event_field){.id = FIELD_##field, .number = (value)})
+#define F_TEXT(field, value) ((struct event_field){.id = FIELD_##field, .text = (value)})
+#define F_NUMBER(field, value) \
+ ((struct event_field){.id = FIELD_##field, .number = (uint64_t)(value)})
 
 #endif

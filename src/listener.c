@@ -355,10 +355,12 @@ void listener_log_options(const struct listener *l, const struct service_conf *s
 		sockopt_format(&sockopts[i], v, asked, sizeof(asked));
 		sockopt_format(&sockopts[i], &is, effective, sizeof(effective));
 		if (strcmp(asked, effective) != 0)
-			log_notice("service=%s %s: %s asked %s, the kernel made it %s%s",
-				   service->name, address_format(&l->endpoint.address, address),
-				   sockopts[i].name, asked, effective,
-				   sockopts[i].doubled ? " (it doubles what is set: socket(7))"
-						       : "");
+			log_event(EVENT_OPTION_CHANGED, F_TEXT(SERVICE, service->name),
+				  F_TEXT(ADDRESS, address_format(&l->endpoint.address, address)),
+				  F_TEXT(OPTION, sockopts[i].name), F_TEXT(ASKED, asked),
+				  F_TEXT(EFFECTIVE, effective),
+				  F_TEXT(TEXT, sockopts[i].doubled ? " (it doubles what is set: "
+								     "socket(7))"
+								   : NULL));
 	}
 }

@@ -161,6 +161,33 @@ void log_fields(enum event event, const struct event_field *fields)
 	errno = saved;
 }
 
+/* "FILE:LINE: ..." has a file that may itself hold colons. */
+void log_problem(const char *line)
+{
+	static const char service[] = "service=";
+	size_t n = strlen(service);
+	const char *end = strstr(line, ": ");
+	char *part = NULL, *colon;
+
+	if (strncmp(line, service, n) == 0) {
+		part = strndup(line + n, strcspn(line + n, " "));
+		log_event(EVENT_SETUP_FAILED, F_TEXT(SERVICE, part), F_TEXT(TEXT, line));
+		free(part);
+		return;
+	}
+	if (end)
+		part = strndup(line, (size_t)(end - line));
+	colon = part ? strrchr(part, ':') : NULL;
+	if (colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1)) {
+		*colon = '\0';
+		log_event(EVENT_PROBLEM, F_TEXT(FILE, part),
+			  F_NUMBER(LINE, strtoul(colon + 1, NULL, 10)), F_TEXT(TEXT, line));
+	} else {
+		log_event(EVENT_PROBLEM, F_TEXT(TEXT, line));
+	}
+	free(part);
+}
+
 void log_write(int level, uint64_t key, const char *format, ...)
 {
 	int saved = errno;

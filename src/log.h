@@ -60,6 +60,10 @@ int log_level_find(const char *name);
  log_fields(event, (const struct event_field[]){__VA_ARGS__ __VA_OPT__(, ){.id = FIELD_NONE}})
 void log_fields(enum event event, const struct event_field *fields);
 
+/* Log a line about a configuration: "FILE:LINE: PATH: what is wrong", or "service=NAME ..." of
+ * one that could not be set up. */
+void log_problem(const char *line);
+
 void log_write(int level, uint64_t key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

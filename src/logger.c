@@ -267,11 +267,11 @@ bool logger_ended(struct logger *l, pid_t pid, int status)
 		return false;
 	l->pid = 0;
 	if (WIFSIGNALED(status))
-		log_event(EVENT_LOGGER_DIED, F_NUMBER(PID, (uint64_t)pid),
-			  F_NUMBER(SIGNAL, (uint64_t)WTERMSIG(status)));
+		log_event(EVENT_LOGGER_DIED, F_NUMBER(PID, pid),
+			  F_NUMBER(SIGNAL, WTERMSIG(status)));
 	else
-		log_event(EVENT_LOGGER_DIED, F_NUMBER(PID, (uint64_t)pid),
-			  F_NUMBER(EXIT_STATUS, (uint64_t)WEXITSTATUS(status)));
+		log_event(EVENT_LOGGER_DIED, F_NUMBER(PID, pid),
+			  F_NUMBER(EXIT_STATUS, WEXITSTATUS(status)));
 	return true;
 }
 

@@ -78,8 +78,8 @@ static pid_t fork_patiently(struct parent *p)
 
 	while ((pid = fork()) < 0 && !p->ex.leaving && !(p->ex.draining && p->children == 0)) {
 		stats_add(p->ex.stats, C_SPAWN_FAILED, 1);
-		log_repeated(LOG_WARNING, "service=%s cannot fork, clients wait: %m",
-			     p->ex.worker->conf->name);
+		log_event(EVENT_ACCEPT_PAUSED, F_TEXT(SERVICE, p->ex.worker->conf->name),
+			  F_TEXT(WHAT, "fork"), F_NUMBER(ERRNO, errno));
 		executor_wait(&p->ex, p->sigchld, POLLIN, p->ex.now + RETRY);
 		reap(p);
 	}

@@ -80,9 +80,8 @@ static void hand_over(struct host *h, const struct client *client)
 
 	while ((r = start(h, client)) < 0 && !h->ex.leaving && !(h->ex.draining && a->open == 1)) {
 		stats_add(h->ex.stats, C_SPAWN_FAILED, 1);
-		errno = -r;
-		log_repeated(LOG_WARNING, "service=%s cannot make a thread, clients wait: %m",
-			     h->ex.worker->conf->name);
+		log_event(EVENT_ACCEPT_PAUSED, F_TEXT(SERVICE, h->ex.worker->conf->name),
+			  F_TEXT(WHAT, "make a thread"), F_NUMBER(ERRNO, -r));
 		executor_wait(&h->ex, -1, 0, h->ex.now + RETRY);
 	}
 	if (r == 0)

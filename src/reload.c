@@ -72,8 +72,8 @@ static void answer_all(struct supervisor *s, bool in_force, const struct problem
 static void refuse(struct supervisor *s, const struct problems *problems)
 {
 	for (size_t i = 0; i < problems->n; i++)
-		log_err("%s", problems->line[i]);
-	log_err("reload failed: the old configuration stays");
+		log_problem(problems->line[i]);
+	log_event(EVENT_RELOAD_FAILED);
 	if (s->ready)
 		manager_ready(&s->manager);
 	answer_all(s, false, problems);
@@ -90,7 +90,7 @@ bool reload_now(struct supervisor *s, uint64_t now)
 	conf = conf_load(s->source, &problems);
 	ok = conf && setup_apply(s, conf, &problems) == 0;
 	if (ok) {
-		log_notice("reloaded: %s", conf->file ? conf->file : "the command line");
+		log_event(EVENT_RELOADED, F_TEXT(FILE, conf->file));
 		for (struct reload_waiter *w = s->reload.waiters; w; w = w->next)
 			w->since = w->since ? w->since : now;
 	} else {

@@ -93,8 +93,8 @@ static int want(struct setup *t, struct part *part, const struct address *a, siz
 		return add(part, l);
 	errno = error.error;
 	if (may_be_missing(a, n_addresses, error.error)) {
-		log_warn("service=%s does not listen on %s: %m", part->service->name,
-			 address_format(a, text));
+		log_event(EVENT_NOT_LISTENING, F_TEXT(SERVICE, part->service->name),
+			  F_TEXT(ADDRESS, address_format(a, text)), F_NUMBER(ERRNO, error.error));
 		return 0;
 	}
 	problems_add(t->problems, "service=%s cannot listen on %s: %s: %m", part->service->name,
@@ -205,20 +205,22 @@ static void log_service(const struct part *part)
 {
 	const struct service_conf *c = part->service;
 	unsigned max_clients = part->made->max_clients;
+	char text[300];
+	size_t n;
 
-	if (!part->made->slots) {
-		log_info("service=%s model=%s engine=%s workers=%u", c->name, c->model->name,
-			 c->engine->name, c->workers);
-		return;
-	}
-	log_info("service=%s model=%s engine=%s workers=%u max_clients=%u backlog=%u buffer=%u "
-		 "idle_timeout=%g lifetime=%g write_timeout=%g",
-		 c->name, c->model->name, c->engine->name, c->workers, max_clients, c->backlog,
-		 c->buffer, c->idle_timeout / 1e3, c->lifetime / 1e3, c->write_timeout / 1e3);
-	if (max_clients < c->max_clients)
-		log_notice("service=%s max_clients=%u is lowered to %u: process.open_files allows "
-			   "no more",
-			   c->name, c->max_clients, max_clients);
+	n = (size_t)snprintf(text, sizeof(text), "model=%s engine=%s workers=%u", c->model->name,
+			     c->engine->name, c->workers);
+	if (part->made->slots)
+		snprintf(text + n, sizeof(text) - n,
+			 " max_clients=%u backlog=%u buffer=%u idle_timeout=%g lifetime=%g "
+			 "write_timeout=%g",
+			 max_clients, c->backlog, c->buffer, c->idle_timeout / 1e3,
+			 c->lifetime / 1e3, c->write_timeout / 1e3);
+	log_event(EVENT_SERVICE, F_TEXT(SERVICE, c->name), F_TEXT(SETTINGS, text));
+	if (part->made->slots && max_clients < c->max_clients)
+		log_event(EVENT_LIMIT_LOWERED, F_TEXT(SERVICE, c->name),
+			  F_NUMBER(MAX_CLIENTS_ASKED, c->max_clients),
+			  F_NUMBER(MAX_CLIENTS, max_clients));
 }
 
 /* Options on sockets that stay; and say what is listened on that was not before. */
@@ -231,14 +233,14 @@ static void settle_listeners(const struct part *part)
 		struct listener_error error;
 
 		if (!l->service) {
-			log_info("service=%s listening on %s", part->service->name,
-				 address_format(&l->endpoint.address, text));
+			log_event(EVENT_LISTENING, F_TEXT(SERVICE, part->service->name),
+				  F_TEXT(ADDRESS, address_format(&l->endpoint.address, text)));
 			listener_log_options(l, part->service);
 		} else if (!part->kept &&
 			   listener_set_options(l, l->service, part->service, &error) < 0) {
-			errno = error.error;
-			log_err("service=%s %s: %s: %m", part->service->name,
-				address_format(&l->endpoint.address, text), error.what);
+			log_event(EVENT_LISTENER_FAILED, F_TEXT(SERVICE, part->service->name),
+				  F_TEXT(ADDRESS, address_format(&l->endpoint.address, text)),
+				  F_TEXT(WHAT, error.what), F_NUMBER(ERRNO, error.error));
 		}
 		l->service = part->service;
 	}

@@ -61,12 +61,12 @@ static void stop(struct run *run, uint64_t now)
 	if (run->s.stopping && now - run->stop_at < ONE_STOP)
 		return;
 	if (run->s.stopping) {
-		log_notice("stopping at once");
+		log_event(EVENT_STOPPING_AT_ONCE);
 		for (struct crew *c = run->s.crews; c; c = c->next)
 			crew_cut(c, now);
 		return;
 	}
-	log_notice("stopping");
+	log_event(EVENT_STOPPING);
 	run->s.stopping = true;
 	run->stop_at = now;
 	run->s.reload.wanted = false;
@@ -186,8 +186,8 @@ static void tell_if_ready(struct run *run)
 	for (const struct listener *l = run->s.listeners; l; l = l->next)
 		listeners++;
 	run->s.ready = true;
-	log_notice("ready: %zu services, %zu listeners, %zu workers", run->s.conf->n_services,
-		   listeners, workers);
+	log_event(EVENT_READY, F_NUMBER(SERVICES, run->s.conf->n_services),
+		  F_NUMBER(LISTENERS, listeners), F_NUMBER(WORKERS, workers));
 	manager_ready(&run->s.manager);
 	daemon_ready(run->s.daemon);
 	reload_serves(&run->s);
@@ -307,9 +307,9 @@ static int start(struct run *run, struct conf *conf)
 	if (r >= 0)
 		r = setup_apply(&run->s, conf, &problems);
 	for (size_t i = 0; i < problems.n; i++)
-		log_err("%s", problems.line[i]);
+		log_problem(problems.line[i]);
 	if (r < 0) {
-		log_err("cannot start: %s", strerror(-r));
+		log_event(EVENT_CANNOT_START, F_NUMBER(ERRNO, -r));
 		manager_status(&run->s.manager, problems.n > 0 ? problems.line[0] : strerror(-r));
 	}
 	problems_clear(&problems);
@@ -348,7 +348,7 @@ int supervisor_run(struct conf *conf, const struct conf_source *source, struct d
 	}
 	run.check_at = timer_now() + CHECK;
 	r = sd_event_loop(run.event);
-	log_notice("stopped");
+	log_event(EVENT_STOPPED);
 	finish(&run);
 	return r < 0 ? EX_OSERR : r;
 }

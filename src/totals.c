@@ -62,7 +62,8 @@ void totals_log(const struct supervisor *s)
 		uint64_t sum[N_COUNTERS] = {0};
 
 		totals_sum(s, name, sum);
-		log_notice("counters service=%s %s", name, stats_format(sum, text, sizeof(text)));
+		log_event(EVENT_COUNTERS, F_TEXT(SERVICE, name),
+			  F_TEXT(COUNTERS, stats_format(sum, text, sizeof(text))));
 	}
 }
 

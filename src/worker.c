@@ -46,10 +46,8 @@ void worker_main(struct worker *w)
 	process_wake_with_parents_death();
 	if (r == 0)
 		r = w->conf->model->run(w);
-	if (r < 0) {
-		errno = -r;
-		log_repeated(LOG_ERR, "service=%s worker %u cannot serve: %m", w->conf->name,
-			     w->number);
-	}
+	if (r < 0)
+		log_event(EVENT_WORKER_CANNOT_SERVE, F_TEXT(SERVICE, w->conf->name),
+			  F_NUMBER(WORKER, w->number), F_NUMBER(ERRNO, -r));
 	_exit(r < 0 ? EX_OSERR : EXIT_SUCCESS);
 }
