@@ -62,10 +62,13 @@ static int add(struct part *part, struct listener *l)
 	return 0;
 }
 
-/* Without IPv6 on this host "*:7" is IPv4's alone: worth a warning, no more. */
-static bool may_be_missing(const struct address *a, size_t n_addresses, int error)
+/* A host without IPv6 has neither its half of "*:7" nor its loopback: worth a warning if
+ * the service has another address, no more. */
+static bool may_be_missing(const struct service_conf *service, const struct address *a,
+			   size_t n_addresses, int error)
 {
-	return n_addresses == 2 && a->sa.sa_family == AF_INET6 &&
+	return (n_addresses == 2 || service->n_listen > 1) && a->sa.sa_family == AF_INET6 &&
+	       (n_addresses == 2 || IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr)) &&
 	       (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
 }
 
@@ -92,7 +95,7 @@ static int want(struct setup *t, struct part *part, const struct address *a, siz
 	if (l && r == 0)
 		return add(part, l);
 	errno = error.error;
-	if (may_be_missing(a, n_addresses, error.error)) {
+	if (may_be_missing(part->service, a, n_addresses, error.error)) {
 		log_event(EVENT_NOT_LISTENING, F_TEXT(SERVICE, part->service->name),
 			  F_TEXT(ADDRESS, address_format(a, text)), F_NUMBER(ERRNO, error.error));
 		return 0;
@@ -116,6 +119,11 @@ static int open_listeners(struct setup *t, struct part *part)
 
 		for (int j = 0; j < n && r == 0; j++)
 			r = want(t, part, &a[j], (size_t)n);
+	}
+	if (r == 0 && part->n_listeners == 0) {
+		problems_add(t->problems, "service=%s has no address left to listen on",
+			     service->name);
+		r = -EADDRNOTAVAIL;
 	}
 	return r;
 }

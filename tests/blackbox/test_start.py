@@ -52,6 +52,36 @@ def test_port_in_use(echod, tmp_path, name):
     assert first.alive()
 
 
+# A network namespace where IPv6 is off, as on a host that was started so.
+WITHOUT_IPV6 = ["unshare", "-n", "sh", "-c", "ip link set lo up && "
+                "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && exec \"$@\"", "sh"]
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("name", ["tcp4", "udp4"])
+def test_host_without_ipv6(echod, tmp_path, name):
+    """IPv6's loopback is left out with a warning where there is no IPv6."""
+    service = TRANSPORTS[name].service(tmp_path)
+    service.listen = ["127.0.0.1:7", "[::1]:7"]
+    d = echod(service, prefix=WITHOUT_IPV6)
+    assert d.lines(f"warning: service={service.name} does not listen on [::1]:7")
+    assert len(d.lines("listening on")) == 1
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("listen", [["[::1]:7"], ["[::1]:7", "[::1]:8"],
+                                    ["[fd00::1]:7", "127.0.0.1:7"]])
+def test_no_address_without_ipv6(echod, tmp_path, listen):
+    """A service without any address, or without one that a host gives itself, is no service."""
+    service = TCP4.service(tmp_path)
+    service.listen = listen
+    d = echod(service, prefix=WITHOUT_IPV6, ready=False)
+    d.expected_exit = 71
+    d.spawn()
+    assert d.wait_exit() == 71
+    assert "listen on" in d.log().splitlines()[-2]
+
+
 def test_address_of_another_host(echod, tmp_path):
     """The same for an address that is not ours."""
     service = TCP4.service(tmp_path)
