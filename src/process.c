@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Limits by setrlimit(2), privileges by setresuid(2) and capset(2). */
+/* Limits by setrlimit(2), privileges by setresuid(2) and capability.c. */
 #include "process.h"
 
+#include "capability.h"
 #include "conf.h"
 #include "log.h"
 
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* What a worker needs beside its connections: listeners, log, leash, epoll and the like. */
@@ -167,17 +166,6 @@ void process_limit(const struct process_conf *conf)
 		log_warn("process.nice=%d: %m", conf->nice);
 }
 
-/* No capability in any set.  capset(2) has no wrapper in libc. */
-static int drop_capabilities(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{.effective = 0}};
-
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
-		return -errno;
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
-
 static int change_user(const struct identity *id)
 {
 	if (id->gid != (gid_t)-1 &&
@@ -195,11 +183,7 @@ int process_drop_privileges(const struct identity *identity)
 {
 	int r = change_user(identity);
 
-	if (r == 0)
-		r = drop_capabilities();
-	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		r = -errno;
-	return r;
+	return r < 0 ? r : capability_drop();
 }
 
 /* Where the name that we were called by ends: the title is written over it. */
