@@ -28,11 +28,13 @@
 #include <unistd.h>
 
 enum {
-	DRAIN_QUIET = 100, /* ms without a byte after which a draining connection ends */
-	LINGER = 1000,     /* ms to wait for the client's FIN, as long as nothing moves */
-	STALLED = 60000,   /* ms to wait for a reader that has no write_timeout */
-	SMALL = 16384,     /* bytes: what is copied rather than kept in its large buffer */
-	DISCARDS = 16      /* reads of one step that throw away */
+	DRAIN_QUIET = 100,  /* ms without a byte after which a draining connection ends */
+	DRAIN_GRACE = 1000, /* ms of draining after which a moment without a byte is enough: a
+			     * client that never pauses must not keep the next echod waiting */
+	LINGER = 1000,      /* ms to wait for the client's FIN, as long as nothing moves */
+	STALLED = 60000,    /* ms to wait for a reader that has no write_timeout */
+	SMALL = 16384,      /* bytes: what is copied rather than kept in its large buffer */
+	DISCARDS = 16       /* reads of one step that throw away */
 };
 
 void conn_open(struct conn *c, const struct executor *ex, const struct client *client)
@@ -278,6 +280,8 @@ static uint64_t due(const struct conn *c, const struct executor *ex, enum counte
 	}
 	if (ex->draining && c->echo.pending == 0) {
 		quiet = (c->active > ex->drain_since ? c->active : ex->drain_since) + DRAIN_QUIET;
+		if (quiet > ex->drain_since + DRAIN_GRACE)
+			quiet = ex->drain_since + DRAIN_GRACE;
 		if (quiet < when) {
 			when = quiet;
 			*reason = C_CLOSED_DRAIN;
@@ -310,6 +314,18 @@ static enum conn_want linger_on(struct conn *c, struct executor *ex)
 	return CONN_READ;
 }
 
+/* Has a byte just moved, such that a drain should wait for what comes after it? */
+static bool still_talks(const struct conn *c, const struct executor *ex, uint64_t was_active)
+{
+	int unread = 0;
+
+	if (c->active == was_active)
+		return false;
+	if (!ex->draining || ex->now < ex->drain_since + DRAIN_GRACE)
+		return true;
+	return ioctl(c->fd, SIOCINQ, &unread) == 0 && unread > 0;
+}
+
 enum conn_want conn_expire(struct conn *c, struct executor *ex)
 {
 	uint64_t active = c->active;
@@ -325,7 +341,7 @@ enum conn_want conn_expire(struct conn *c, struct executor *ex)
 	if (c->echo.pending == 0 && reason != C_CLOSED_LIFETIME) {
 		enum conn_want want = conn_step(c, ex);
 
-		if (want != CONN_READ || c->active != active)
+		if (want != CONN_READ || still_talks(c, ex, active))
 			return want;
 	}
 	c->reason = (uint8_t)reason;

@@ -135,6 +135,28 @@ static void a_draining_one_ends_when_it_is_quiet(void **state)
 	assert_int_equal(stats.value[C_CLOSED_DRAIN], 1);
 }
 
+static void a_draining_one_that_never_pauses_ends_too(void **state)
+{
+	(void)state;
+	ex.now += 10000;
+	ex.draining = true;
+	ex.drain_since = ex.now;
+	for (int i = 0; i < 12; i++) { /* a byte every 90 ms, until 1080 ms have gone */
+		ex.now += 90;
+		k.input = "and on, and on" + i;
+		k.in = 1;
+		if (conn_deadline(&c, &ex) <= ex.now)
+			conn_expire(&c, &ex);
+		else
+			assert_int_equal(conn_step(&c, &ex), CONN_READ);
+		assert_int_equal(k.shut, i == 11);
+	}
+	assert_memory_equal(k.output, "and on, and ", 12);
+	k.fin = true;
+	assert_int_equal(conn_step(&c, &ex), CONN_CLOSED);
+	assert_int_equal(stats.value[C_CLOSED_DRAIN], 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +172,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_timeouts_there_is_no_deadline, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_draining_one_ends_when_it_is_quiet, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_draining_one_that_never_pauses_ends_too, setup,
 						teardown),
 	};
 
