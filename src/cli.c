@@ -313,8 +313,8 @@ static void print_services(const struct conf *conf, FILE *out)
 /* --check and --dump-config: both are about the configuration alone. */
 static int show_conf(const struct cli *cli)
 {
-	struct problems problems = {0};
-	struct conf *conf = conf_load(&cli->source, &problems);
+	struct problems problems = {0}, notes = {0};
+	struct conf *conf = conf_load_noting(&cli->source, &problems, &notes);
 	int code = conf ? EX_OK : EX_CONFIG;
 
 	cli_print_problems(&problems, stderr);
@@ -324,7 +324,9 @@ static int show_conf(const struct cli *cli)
 	} else if (conf) {
 		printf("%s: ok\n", conf->file ? conf->file : "--listen");
 		print_services(conf, stdout);
+		cli_print_problems(&notes, stdout);
 	}
+	problems_clear(&notes);
 	conf_free(conf);
 	return code;
 }

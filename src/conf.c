@@ -7,6 +7,7 @@
  *	conf_override, conf_listen          the command line's part
  *	conf_build (conf_schema, conf_value) the tree into struct conf
  *	conf_check                          the rules between keys
+ *	conf_needs                          what not every process may do
  *	conf_dump                           and back */
 #include "conf.h"
 
@@ -82,9 +83,9 @@ static struct conf_node *source_tree(const struct conf_source *source, struct co
 	return r < 0 ? NULL : conf_file_tree(t, c);
 }
 
-/* ROOT into CONF, with every complaint. */
+/* ROOT into CONF, with every complaint, and NOTES if that is not NULL. */
 static void load(struct conf *conf, struct conf_node *root, const struct conf_source *source,
-		 struct complaints *c)
+		 struct complaints *c, struct complaints *notes)
 {
 	struct build b = {.conf = conf, .root = root, .complaints = c};
 
@@ -98,27 +99,37 @@ static void load(struct conf *conf, struct conf_node *root, const struct conf_so
 		conf->file = strdup(source->file);
 		c->no_memory |= !conf->file;
 	}
-	if (!c->no_memory)
+	if (!c->no_memory) {
 		conf_check(&b);
+		conf_needs(&b, notes);
+	}
 	free(b.service);
 }
 
-struct conf *conf_load(const struct conf_source *source, struct problems *problems)
+struct conf *conf_load_noting(const struct conf_source *source, struct problems *problems,
+			      struct problems *notes)
 {
 	struct conf *conf = calloc(1, sizeof(*conf));
-	struct complaints c = {.no_memory = !conf};
+	struct complaints c = {.no_memory = !conf}, n = {0};
 	struct conf_text t = {0};
 	struct conf_node *root = conf ? source_tree(source, &t, &c) : NULL;
 
 	if (root)
-		load(conf, root, source, &c);
+		load(conf, root, source, &c, notes ? &n : NULL);
 	node_free(root);
 	conf_text_clear(&t);
 	if (!root && c.n == 0)
 		c.no_memory = true; /* nothing else fails in silence */
+	if (notes)
+		complaints_report(&n, notes);
 	if (complaints_report(&c, problems))
 		conf = conf_free(conf);
 	return conf;
+}
+
+struct conf *conf_load(const struct conf_source *source, struct problems *problems)
+{
+	return conf_load_noting(source, problems, NULL);
 }
 
 struct conf *conf_free(struct conf *c)

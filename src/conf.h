@@ -97,6 +97,11 @@ struct problems {
  * never logs. */
 struct conf *conf_load(const struct conf_source *source, struct problems *problems);
 
+/* The same, and lines in *NOTES (which starts empty) about settings that are right but for
+ * which the process that starts the daemon needs more than most have. */
+struct conf *conf_load_noting(const struct conf_source *source, struct problems *problems,
+			      struct problems *notes);
+
 /* Free C (NULL is fine).  Returns NULL. */
 struct conf *conf_free(struct conf *c);
 

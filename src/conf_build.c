@@ -187,17 +187,7 @@ int conf_build(struct build *b)
 
 struct conf_node *conf_build_node(const struct build *b, size_t i, const char *path)
 {
-	struct conf_node *n = b->service[i];
-	char name[64];
-
-	while (n && *path) {
-		size_t len = strcspn(path, ".");
-
-		snprintf(name, sizeof(name), "%.*s", (int)len, path);
-		n = node_child(n, name);
-		path += len + (path[len] == '.');
-	}
-	return n;
+	return node_find(b->service[i], path);
 }
 
 bool conf_build_bad(const struct build *b, size_t i, const char *path)

@@ -25,6 +25,10 @@ int conf_build(struct build *b);
 /* conf_check.c: the rules between keys. */
 void conf_check(struct build *b);
 
+/* conf_needs.c: what can never work is complained about; what not every process may do goes
+ * to NOTES, unless that is NULL. */
+void conf_needs(struct build *b, struct complaints *notes);
+
 /* The node of service I's key PATH ("udp.groups"), or NULL where it is not written. */
 struct conf_node *conf_build_node(const struct build *b, size_t i, const char *path);
 

@@ -77,6 +77,20 @@ struct conf_node *node_child(const struct conf_node *group, const char *name)
 	return NULL;
 }
 
+struct conf_node *node_find(struct conf_node *group, const char *path)
+{
+	char name[64];
+
+	while (group && *path) {
+		size_t len = strcspn(path, ".");
+
+		snprintf(name, sizeof(name), "%.*s", (int)len, path);
+		group = node_child(group, name);
+		path += len + (path[len] == '.');
+	}
+	return group;
+}
+
 const char *node_kind_text(const struct conf_node *n)
 {
 	static const char *const text[] = {

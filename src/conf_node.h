@@ -38,6 +38,9 @@ int node_append(struct conf_node *parent, struct conf_node *child);
 /* The child of GROUP called NAME, or NULL; GROUP may be NULL. */
 struct conf_node *node_child(const struct conf_node *group, const char *name);
 
+/* What PATH ("udp.groups") leads to from GROUP, or NULL. */
+struct conf_node *node_find(struct conf_node *group, const char *path);
+
 /* What N is, for people: "an integer", "a group". */
 const char *node_kind_text(const struct conf_node *n);
 

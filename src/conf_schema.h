@@ -4,6 +4,8 @@
 #ifndef ECHOD_CONF_SCHEMA_H
 #define ECHOD_CONF_SCHEMA_H
 
+#include "needs.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +44,7 @@ struct conf_key {
 	const struct conf_word *words; /* of KEY_WORD */
 	unsigned protocols;            /* mask of those that it concerns; 0: no service's */
 	bool strict;                   /* naming it for another protocol is an error */
+	enum need needs;               /* of who starts echod, if the key is not 0 or "" */
 	const char *text;              /* one sentence */
 };
 

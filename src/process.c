@@ -5,6 +5,7 @@
 #include "capability.h"
 #include "conf.h"
 #include "log.h"
+#include "needs.h"
 
 #include <bsd/stdlib.h>
 #include <bsd/unistd.h>
@@ -154,6 +155,14 @@ void process_raise_files(const struct process_conf *conf)
 		set_limit(&limits[0], conf->open_files);
 }
 
+static void set_nice(int nice)
+{
+	char need[NEED_TEXT_MAX];
+
+	if (setpriority(PRIO_PROCESS, 0, nice) < 0)
+		log_warn("process.nice=%d: %m (%s)", nice, need_format(NEEDS_SCHEDULING, need));
+}
+
 void process_limit(const struct process_conf *conf)
 {
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
@@ -162,8 +171,8 @@ void process_limit(const struct process_conf *conf)
 		if (value > 0)
 			set_limit(&limits[i], value);
 	}
-	if (conf->nice != 0 && setpriority(PRIO_PROCESS, 0, conf->nice) < 0)
-		log_warn("process.nice=%d: %m", conf->nice);
+	if (conf->nice != 0)
+		set_nice(conf->nice);
 }
 
 static int change_user(const struct identity *id)

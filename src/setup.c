@@ -78,7 +78,7 @@ static int want(struct setup *t, struct part *part, const struct address *a, siz
 {
 	struct listener *l = find(t->s->listeners, part->service->protocol, a);
 	struct listener_error error = {.what = NULL};
-	char text[ADDRESS_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX], lack[NEED_TEXT_MAX + 3];
 	int r = 0;
 
 	if (l && !listener_reachable(l))
@@ -100,8 +100,9 @@ static int want(struct setup *t, struct part *part, const struct address *a, siz
 			  F_TEXT(ADDRESS, address_format(a, text)), F_NUMBER(ERRNO, error.error));
 		return 0;
 	}
-	problems_add(t->problems, "service=%s cannot listen on %s: %s: %m", part->service->name,
-		     address_format(a, text), error.what);
+	problems_add(t->problems, "service=%s cannot listen on %s: %s: %m%s", part->service->name,
+		     address_format(a, text), error.what,
+		     sockopt_lack(error.what, error.error, a->sa.sa_family, lack));
 	return -error.error;
 }
 

@@ -4,6 +4,7 @@
 #ifndef ECHOD_SOCKOPT_H
 #define ECHOD_SOCKOPT_H
 
+#include "needs.h"
 #include "protocol.h"
 
 #include <stdbool.h>
@@ -59,7 +60,10 @@ struct sockopt_row {
 	bool unreadable;                  /* getsockopt(2) does not know it */
 	bool doubled;                     /* the kernel doubles what one sets: socket(7) */
 	const char *refused;              /* not NULL: never accepted, and why */
-	const char *text;                 /* one sentence for --list-options and the manual page */
+	enum need needs;                  /* of who starts echod, for a number above this: */
+	int64_t needs_above;
+	const char *free_words; /* not NULL: the need is for words that this file has not */
+	const char *text;       /* one sentence for --list-options and the manual page */
 };
 
 extern const struct sockopt_row sockopts[];
@@ -83,6 +87,15 @@ enum sockopt_stage sockopt_stage(const struct sockopt_row *row, enum protocol pr
  * *OUT.  Returns 0, or -EINVAL with *WHY (static storage) what is allowed. */
 int sockopt_parse(const struct sockopt_row *row, const char *text, struct sockopt_value *out,
 		  const char **why);
+
+/* What VALUE of ROW needs that not every process has. */
+enum need sockopt_need(const struct sockopt_row *row, const struct sockopt_value *value);
+
+/* Why STEP of making a socket of FAMILY ("socket", "bind", an option's name) failed with the
+ * errno ERROR, if that is for want of a privilege: " (needs CAP_NET_ADMIN; ...)", else "".
+ * Returns BUF. */
+const char *sockopt_lack(const char *step, int error, sa_family_t family,
+			 char buf[NEED_TEXT_MAX + 3]);
 
 /* Set row's option on FD to VALUE.  Returns 0 or -errno. */
 int sockopt_set(int fd, const struct sockopt_row *row, const struct sockopt_value *value);
