@@ -17,6 +17,7 @@ struct log_record;
 /* Memory shared with the logger. */
 struct log_shared {
 	_Atomic uint64_t dropped; /* records lost since the start */
+	uint64_t reported;        /* of those, how many the log has been told of: the logger's */
 	_Atomic int target;       /* enum log_target */
 };
 

@@ -40,7 +40,6 @@ struct complaint {
 /* What the loop knows. */
 struct desk {
 	struct log_shared *shared;
-	uint64_t reported;             /* how many drops the log has been told of */
 	uint64_t report_at;            /* ms: not before that of more */
 	const struct logger_sink *bad; /* the sink that took nothing last time, or NULL */
 	struct complaint complaints[PLACES];
@@ -159,11 +158,11 @@ static void tell_drops(struct desk *l, uint64_t now)
 	uint64_t dropped = l->shared->dropped;
 	struct log_record r;
 
-	if (dropped == l->reported || now < l->report_at)
+	if (dropped == l->shared->reported || now < l->report_at)
 		return;
 	log_record_init(&r, EVENT_LOG_DROPPED, event_rows[EVENT_LOG_DROPPED].level);
-	log_record_add(&r, &F_NUMBER(DROPPED, dropped - l->reported));
-	l->reported = dropped;
+	log_record_add(&r, &F_NUMBER(DROPPED, dropped - l->shared->reported));
+	l->shared->reported = dropped;
 	l->report_at = now + DROPS_PAUSE;
 	put(l, &r);
 }
@@ -192,12 +191,11 @@ static void run(int fd, struct log_shared *shared)
 	bool more = true;
 
 	desk.shared = shared;
-	desk.reported = shared->dropped;
 	while (more) {
 		int wait = settle_due(&desk, timer_now(), false);
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 
-		if (shared->dropped != desk.reported && (wait < 0 || wait > DROPS_PAUSE))
+		if (shared->dropped != shared->reported && (wait < 0 || wait > DROPS_PAUSE))
 			wait = DROPS_PAUSE;
 		if (poll(&p, 1, wait) > 0)
 			more = take_next(&desk, fd);
