@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "daemon.h"
+#include "log.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -72,7 +73,7 @@ __attribute__((format(printf, 2, 3))) static enum cli_action usage_error(struct 
 {
 	va_list ap;
 
-	fputs("echod: ", stderr);
+	fprintf(stderr, "%sechod: ", log_prefix(LOG_ERR));
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -257,7 +258,7 @@ void cli_clear(struct cli *cli)
 void cli_print_problems(const struct problems *p, FILE *out)
 {
 	for (size_t i = 0; i < p->n; i++)
-		fprintf(out, "%s\n", p->line[i]);
+		fprintf(out, "%s%s\n", log_prefix(LOG_ERR), p->line[i]);
 }
 
 static void print_help(FILE *out)

@@ -40,7 +40,8 @@ void cli_clear(struct cli *cli);
 /* Do the action of CLI (any but CLI_RUN).  Returns the exit code, as in sysexits.h. */
 int cli_act(const struct cli *cli);
 
-/* Print the lines of P to OUT. */
+/* Print the lines of P to OUT, which is standard error: marked as errors if that is the
+ * journal's. */
 void cli_print_problems(const struct problems *p, FILE *out);
 
 #endif
