@@ -303,6 +303,9 @@ static void print_services(const struct conf *conf, FILE *out)
 		fprintf(out, "  %s: %s", s->name, protocols[s->protocol].name);
 		for (size_t k = 0; k < s->n_listen; k++)
 			fprintf(out, "%s %s", k ? "," : "", s->listen[k]);
+		if (s->activation[0])
+			fprintf(out, " sockets that systemd passes as \"%s\" when it starts echod",
+				s->activation);
 		fprintf(out, "; model %s, engine %s, workers %u", s->model->name, s->engine->name,
 			s->workers);
 		if (protocols[s->protocol].stream)

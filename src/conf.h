@@ -54,7 +54,8 @@ struct service_conf {
 	enum protocol protocol;
 	char **listen; /* as written, in order; n_listen of them */
 	size_t n_listen;
-	unsigned mode; /* of a unix socket's file, 0 to 0777 */
+	char *activation; /* FileDescriptorName of the sockets to take instead; "" = none */
+	unsigned mode;    /* of a unix socket's file, 0 to 0777 */
 	const struct model *model;
 	const struct engine *engine; /* "auto" is resolved */
 	unsigned workers;            /* executors, at least 1: 0 is resolved to the processors */

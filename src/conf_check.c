@@ -8,6 +8,7 @@
 #include "conf_schema.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -72,10 +73,41 @@ static void check_name(struct build *b, size_t i)
 	}
 }
 
+/* The names of systemd.socket(5)'s FileDescriptorName=. */
+static bool is_descriptor_name(const char *name)
+{
+	for (; *name; name++)
+		if (!isgraph((unsigned char)*name) || *name == ':' || *name == '"')
+			return false;
+	return true;
+}
+
+/* Either addresses to bind, or the name of what is bound already, which is one service's. */
 static void check_listen(struct build *b, size_t i)
 {
-	if (!conf_build_node(b, i, "listen"))
-		conf_build_complain(b, i, "listen", "missing (an array of addresses)");
+	const struct service_conf *s = &b->conf->services[i];
+
+	if (conf_build_bad(b, i, "activation"))
+		return;
+	if (!s->activation[0]) {
+		if (!conf_build_node(b, i, "listen"))
+			conf_build_complain(b, i, "listen", "missing (an array of addresses)");
+		return;
+	}
+	if (conf_build_node(b, i, "listen"))
+		conf_build_complain(b, i, "activation",
+				    "sockets are passed or opened, not both: leave out listen");
+	if (!is_descriptor_name(s->activation))
+		conf_build_complain(b, i, "activation",
+				    "\"%.60s\" is not a FileDescriptorName of systemd.socket(5)",
+				    s->activation);
+	for (size_t j = 0; j < i; j++)
+		if (strcmp(b->conf->services[j].activation, s->activation) == 0 &&
+		    b->conf->services[j].protocol == s->protocol &&
+		    !conf_build_bad(b, i, "protocol") && !conf_build_bad(b, j, "protocol"))
+			conf_build_complain(b, i, "activation",
+					    "services[%zu] takes the %s sockets called \"%s\"", j,
+					    protocol_of(s)->name, s->activation);
 }
 
 /* The model must serve the protocol, and the engine must have the verb that it calls. */

@@ -160,13 +160,20 @@ static void print_key(struct printer *p, const struct conf_key *key, const char 
 	fputs(";\n", p->out);
 }
 
+/* A list that may not be empty is left out where it is: activation stands for listen. */
+static bool may_be_said(const struct conf_key *key, const struct service_conf *s)
+{
+	return key->type != KEY_TEXTS || key->min == 0 ||
+	       *(const size_t *)(const void *)((const char *)s + key->count_offset) > 0;
+}
+
 void conf_dump_service(const struct service_conf *s, FILE *out)
 {
 	struct printer p = {.out = out, .indent = "\t\t"};
 
 	fputs("\t{\n", out);
 	for (size_t i = 0; i < n_conf_keys; i++)
-		if (conf_keys[i].protocols & (1u << s->protocol))
+		if (conf_keys[i].protocols & (1u << s->protocol) && may_be_said(&conf_keys[i], s))
 			print_key(&p, &conf_keys[i], conf_keys[i].path + strlen(CONF_SERVICE), s);
 	enter(&p, "", 0);
 	fputs("\t}", out);

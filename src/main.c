@@ -20,36 +20,50 @@
 #include "cli.h"
 #include "conf.h"
 #include "daemon.h"
+#include "passed.h"
 #include "process.h"
 #include "supervisor.h"
 
 #include <stdlib.h>
 #include <sysexits.h>
 
-/* Read the configuration and serve it, perhaps as a daemon, which shall find its files from
- * every directory: paths of sockets are absolute anyway. */
-static int serve(struct cli *cli)
+/* Serve CONF, perhaps as a daemon, which shall find its files from every directory: paths of
+ * sockets are absolute anyway. */
+static int run(const struct cli *cli, struct conf *conf, struct passed *passed)
 {
-	struct problems problems = {.n = 0};
 	struct daemon_plan plan = {.detach = cli->daemon, .pid_file = cli->pid_file};
 	struct daemon daemon;
-	struct conf *conf = conf_load(&cli->source, &problems);
 	int code;
 
-	cli_print_problems(&problems, stderr);
-	problems_clear(&problems);
-	if (!conf)
-		return EX_CONFIG;
 	plan.keep_stderr = conf->log.target == LOG_TARGET_STDERR;
 	if (!daemon_begin(&daemon, &plan, &code)) {
 		conf_free(conf);
 		return code;
 	}
-	code = supervisor_run(conf, &cli->source, &daemon);
+	code = supervisor_run(conf, &cli->source, &daemon, passed);
 	daemon_end(&daemon, code);
 	return code;
 }
 
+/* Read the configuration and serve it.  What was passed comes first: later its numbers might
+ * be those of other descriptors.  Who leaves whoever started it takes nothing along. */
+static int serve(struct cli *cli)
+{
+	struct problems problems = {.n = 0};
+	struct passed passed = {.n = 0};
+	struct conf *conf;
+	int code = EX_CONFIG;
+
+	if (!cli->daemon)
+		passed_take(&passed);
+	conf = conf_load(&cli->source, &problems);
+	cli_print_problems(&problems, stderr);
+	problems_clear(&problems);
+	if (conf)
+		code = run(cli, conf, &passed);
+	passed_close(&passed);
+	return code;
+}
 int main(int argc, char *argv[])
 {
 	struct cli cli;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +236,28 @@ void notify_fd_remove(struct notify *n, const char *name)
 		return;
 	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
 	send_or_wait(n, text, "", -1);
+}
+
+/* The manager closes what comes with BARRIER=1 when it gets to it: then the pipe hangs up. */
+int notify_barrier(struct notify *n, int ms)
+{
+	struct pollfd end = {.events = 0};
+	int r, line[2];
+
+	if (n->fd < 0)
+		return 0;
+	notify_flush(n);
+	if (n->waiting > 0)
+		return -EAGAIN;
+	if (pipe2(line, O_CLOEXEC) < 0)
+		return -errno;
+	r = send_one(n, "BARRIER=1", line[1]);
+	close(line[1]);
+	end.fd = line[0];
+	if (r == 0 && poll(&end, 1, ms) <= 0)
+		r = -ETIMEDOUT;
+	close(line[0]);
+	return r;
 }
 
 void notify_close(struct notify *n)

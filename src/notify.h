@@ -49,6 +49,10 @@ void notify_fd_remove(struct notify *n, const char *name);
 /* Send what waits, as far as it goes.  To be called every now and then, and before the end. */
 void notify_flush(struct notify *n);
 
+/* Wait, MS at most, until the manager has worked off everything that it was told.  Returns 0,
+ * also without a manager, or -errno: -EAGAIN if it cannot even be told, -ETIMEDOUT. */
+int notify_barrier(struct notify *n, int ms);
+
 /* Forget the manager, and what waits. */
 void notify_close(struct notify *n);
 

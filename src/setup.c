@@ -7,6 +7,7 @@
  * whose configuration is the same to the letter keeps its workers. */
 #include "setup.h"
 
+#include "claim.h"
 #include "conf.h"
 #include "listener.h"
 #include "log.h"
@@ -23,10 +24,9 @@ enum { PATIENCE = 100 /* ms that a start or reload gives a logger that is behind
 /* What is to be done for one service. */
 struct part {
 	const struct service_conf *service;
-	struct listener **listeners; /* in order of its addresses */
-	size_t n_listeners;
-	struct crew *kept; /* its crew, if nothing has changed */
-	struct crew *made; /* else a new one */
+	struct claim claim; /* its listeners */
+	struct crew *kept;  /* its crew, if nothing has changed */
+	struct crew *made;  /* else a new one */
 };
 
 /* One transition. */
@@ -39,95 +39,6 @@ struct setup {
 	struct identity identity; /* of its workers */
 	bool same_globals;
 };
-
-static struct listener *find(struct listener *list, enum protocol protocol,
-			     const struct address *address)
-{
-	for (struct listener *l = list; l; l = l->next)
-		if (l->protocol == protocol && address_equal(&l->asked, address))
-			return l;
-	return NULL;
-}
-
-static int add(struct part *part, struct listener *l)
-{
-	size_t size = (part->n_listeners + 1) * sizeof(struct listener *);
-	struct listener **grown = realloc(part->listeners, size);
-
-	if (!grown)
-		return -ENOMEM;
-	part->listeners = grown;
-	grown[part->n_listeners++] = l;
-	l->wanted = true;
-	return 0;
-}
-
-/* A host without IPv6 has neither its half of "*:7" nor its loopback: worth a warning if
- * the service has another address, no more. */
-static bool may_be_missing(const struct service_conf *service, const struct address *a,
-			   size_t n_addresses, int error)
-{
-	return (n_addresses == 2 || service->n_listen > 1) && a->sa.sa_family == AF_INET6 &&
-	       (n_addresses == 2 || IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr)) &&
-	       (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
-}
-
-/* A listener for one address: the one there is, or a new one, also if no client can reach the
- * old one any more. */
-static int want(struct setup *t, struct part *part, const struct address *a, size_t n_addresses)
-{
-	struct listener *l = find(t->s->listeners, part->service->protocol, a);
-	struct listener_error error = {.what = NULL};
-	char text[ADDRESS_TEXT_MAX], lack[NEED_TEXT_MAX + 3];
-	int r = 0;
-
-	if (l && !listener_reachable(l))
-		l = NULL;
-	if (l) {
-		r = listener_try_options(l, part->service, &error);
-	} else {
-		l = listener_open(part->service, a, &error);
-		if (l) {
-			l->next = t->opened;
-			t->opened = l;
-		}
-	}
-	if (l && r == 0)
-		return add(part, l);
-	errno = error.error;
-	if (may_be_missing(part->service, a, n_addresses, error.error)) {
-		log_event(EVENT_NOT_LISTENING, F_TEXT(SERVICE, part->service->name),
-			  F_TEXT(ADDRESS, address_format(a, text)), F_NUMBER(ERRNO, error.error));
-		return 0;
-	}
-	problems_add(t->problems, "service=%s cannot listen on %s: %s: %m%s", part->service->name,
-		     address_format(a, text), error.what,
-		     sockopt_lack(error.what, error.error, a->sa.sa_family, lack));
-	return -error.error;
-}
-
-static int open_listeners(struct setup *t, struct part *part)
-{
-	const struct service_conf *service = part->service;
-	struct address a[2];
-	const char *why;
-	int r = 0;
-
-	for (size_t i = 0; i < service->n_listen && r == 0; i++) {
-		int n = protocols[service->protocol].local
-				? address_parse_unix(service->listen[i], a, &why)
-				: address_parse_ip(service->listen[i], a, &why);
-
-		for (int j = 0; j < n && r == 0; j++)
-			r = want(t, part, &a[j], (size_t)n);
-	}
-	if (r == 0 && part->n_listeners == 0) {
-		problems_add(t->problems, "service=%s has no address left to listen on",
-			     service->name);
-		r = -EADDRNOTAVAIL;
-	}
-	return r;
-}
 
 static char *dump(const struct service_conf *service)
 {
@@ -178,10 +89,10 @@ static struct crew *current_crew(const struct supervisor *s, const char *name)
  * same, and what they lead to not: IPv6 came up, a UNIX socket's file was lost. */
 static bool same_sockets(const struct crew *c, const struct part *part)
 {
-	bool same = c->n_endpoints == part->n_listeners;
+	bool same = c->n_endpoints == part->claim.n;
 
-	for (size_t i = 0; i < part->n_listeners && same; i++)
-		same = c->endpoints[i].fd == part->listeners[i]->endpoint.fd;
+	for (size_t i = 0; i < part->claim.n && same; i++)
+		same = c->endpoints[i].fd == part->claim.listeners[i]->endpoint.fd;
 	return same;
 }
 
@@ -196,12 +107,12 @@ static int make_crew(struct setup *t, struct part *part)
 		part->kept = old;
 		return 0;
 	}
-	endpoints = calloc(part->n_listeners, sizeof(*endpoints));
+	endpoints = calloc(part->claim.n, sizeof(*endpoints));
 	if (!endpoints)
 		return -ENOMEM;
-	for (size_t i = 0; i < part->n_listeners; i++)
-		endpoints[i] = part->listeners[i]->endpoint;
-	part->made = crew_new(t->conf, part->service, endpoints, part->n_listeners, &t->s->env);
+	for (size_t i = 0; i < part->claim.n; i++)
+		endpoints[i] = part->claim.listeners[i]->endpoint;
+	part->made = crew_new(t->conf, part->service, endpoints, part->claim.n, &t->s->env);
 	free(endpoints);
 	if (part->made)
 		return 0;
@@ -232,25 +143,50 @@ static void log_service(const struct part *part)
 			  F_NUMBER(MAX_CLIENTS, max_clients));
 }
 
-/* Options on sockets that stay; and say what is listened on that was not before. */
-static void settle_listeners(const struct part *part)
+static void log_failure(const struct part *part, const struct listener *l,
+			const struct listener_error *error)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	for (size_t i = 0; i < part->n_listeners; i++) {
-		struct listener *l = part->listeners[i];
-		struct listener_error error;
+	log_event(EVENT_LISTENER_FAILED, F_TEXT(SERVICE, part->service->name),
+		  F_TEXT(ADDRESS, address_format(&l->endpoint.address, text)),
+		  F_TEXT(WHAT, error->what), F_NUMBER(ERRNO, error->error));
+}
 
-		if (!l->service) {
-			log_event(EVENT_LISTENING, F_TEXT(SERVICE, part->service->name),
-				  F_TEXT(ADDRESS, address_format(&l->endpoint.address, text)));
-			listener_log_options(l, part->service);
-		} else if (!part->kept &&
-			   listener_set_options(l, l->service, part->service, &error) < 0) {
-			log_event(EVENT_LISTENER_FAILED, F_TEXT(SERVICE, part->service->name),
-				  F_TEXT(ADDRESS, address_format(&l->endpoint.address, text)),
-				  F_TEXT(WHAT, error.what), F_NUMBER(ERRNO, error.error));
-		}
+/* A listener that was not there before is told of, and kept by the manager from now on. */
+static void settle_new(const struct setup *t, const struct part *part, struct listener *l)
+{
+	bool taken_over = l->taken_over;
+	struct listener_error error;
+	char text[ADDRESS_TEXT_MAX];
+
+	address_format(&l->endpoint.address, text);
+	if (taken_over && listener_options_renew(l, part->service, &error) < 0)
+		log_failure(part, l, &error);
+	log_event(EVENT_LISTENING, F_TEXT(SERVICE, part->service->name), F_TEXT(ADDRESS, text),
+		  F_TEXT(TEXT, taken_over ? " (taken over from systemd)" : NULL));
+	listener_store(l, &t->s->manager.notify);
+	listener_options_log(l, part->service);
+}
+
+/* The options of a listener that stays. */
+static void settle_old(const struct part *part, struct listener *l)
+{
+	struct listener_error error;
+
+	if (!part->kept && listener_options_change(l, l->service, part->service, &error) < 0)
+		log_failure(part, l, &error);
+}
+
+static void settle_listeners(const struct setup *t, const struct part *part)
+{
+	for (size_t i = 0; i < part->claim.n; i++) {
+		struct listener *l = part->claim.listeners[i];
+
+		if (l->service)
+			settle_old(part, l);
+		else
+			settle_new(t, part, l);
 		l->service = part->service;
 	}
 }
@@ -272,7 +208,8 @@ static void keep_wanted(struct supervisor *s, struct listener *opened)
 			continue;
 		}
 		*at = l->next;
-		listener_shut(l);
+		listener_drop(l, &s->manager.notify);
+		s->let_go_at = timer_now();
 	}
 }
 
@@ -322,8 +259,10 @@ static void swap(struct setup *t)
 	if (!t->same_globals)
 		process_log_limits(&t->conf->process);
 	for (size_t i = 0; i < t->conf->n_services; i++)
-		settle_listeners(&t->parts[i]);
+		settle_listeners(t, &t->parts[i]);
 	keep_wanted(s, t->opened);
+	if (!s->conf)
+		claim_end(s);
 	set_own_ports(s);
 	change_crews(t, now);
 	log_set_patience(0);
@@ -379,9 +318,11 @@ int setup_apply(struct supervisor *s, struct conf *conf, struct problems *proble
 		return -ENOMEM;
 	process_raise_files(&conf->process);
 	r = find_identity(&t);
+	if (r == 0 && !s->conf)
+		claim_begin(s, conf);
 	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
 		t.parts[i].service = &conf->services[i];
-		r = open_listeners(&t, &t.parts[i]);
+		r = claim_listeners(s, &conf->services[i], &t.opened, &t.parts[i].claim, problems);
 		if (r == 0)
 			r = make_crew(&t, &t.parts[i]);
 	}
@@ -390,7 +331,7 @@ int setup_apply(struct supervisor *s, struct conf *conf, struct problems *proble
 	else
 		undo(&t);
 	for (size_t i = 0; i < conf->n_services; i++)
-		free(t.parts[i].listeners);
+		free(t.parts[i].claim.listeners);
 	free(t.parts);
 	return r;
 }

@@ -59,8 +59,9 @@ struct sockopt_row {
 	int read_option;                  /* not 0: getsockopt(2) takes this one instead */
 	bool unreadable;                  /* getsockopt(2) does not know it */
 	bool doubled;                     /* the kernel doubles what one sets: socket(7) */
-	const char *refused;              /* not NULL: never accepted, and why */
-	enum need needs;                  /* of who starts echod, for a number above this: */
+	bool zero_unsets;    /* 0 undoes it, although a new socket shows another value */
+	const char *refused; /* not NULL: never accepted, and why */
+	enum need needs;     /* of who starts echod, for a number above this: */
 	int64_t needs_above;
 	const char *free_words; /* not NULL: the need is for words that this file has not */
 	const char *text;       /* one sentence for --list-options and the manual page */

@@ -165,7 +165,7 @@ const struct sockopt_row sockopts[] = {
 	{ROW(IPPROTO_TCP, TCP_CORK), .type = OPT_BOOL, .protocols = STREAMS,
 	 .text = "Hold partial segments for up to 200 ms."},
 	{ROW(IPPROTO_TCP, TCP_MAXSEG), .type = OPT_INT, .protocols = STREAMS, .min = 88,
-	 .max = 32767, .text = "Largest segment, announced to the peer."},
+	 .max = 32767, .zero_unsets = true, .text = "Largest segment, announced to the peer."},
 	{ROW(IPPROTO_TCP, TCP_CONGESTION), .type = OPT_STRING, .protocols = STREAMS, .max = 15,
 	 .needs = NEEDS_NET_ADMIN,
 	 .free_words = "/proc/sys/net/ipv4/tcp_allowed_congestion_control",

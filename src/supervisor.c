@@ -318,6 +318,8 @@ static int start(struct run *run, struct conf *conf)
 
 static int exit_code(int r)
 {
+	if (r == -EBADFD) /* what was passed is not what the configuration says */
+		return EX_CONFIG;
 	return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_OSERR;
 }
 
@@ -332,9 +334,10 @@ static void finish(struct run *run)
 	logger_stop(&run->logger);
 }
 
-int supervisor_run(struct conf *conf, const struct conf_source *source, struct daemon *daemon)
+int supervisor_run(struct conf *conf, const struct conf_source *source, struct daemon *daemon,
+		   struct passed *passed)
 {
-	struct run run = {.s = {.source = source, .daemon = daemon}};
+	struct run run = {.s = {.source = source, .daemon = daemon, .passed = passed}};
 	int r;
 
 	process_title("supervisor");

@@ -12,13 +12,16 @@ struct conf;
 struct conf_source;
 struct daemon;
 struct listener;
+struct passed;
 struct totals;
 
 struct supervisor {
 	const struct conf_source *source; /* to read the configuration again */
 	struct daemon *daemon;            /* who waits for us to serve */
 	struct conf *conf;                /* in force */
+	struct passed *passed;            /* sockets that the daemon was started with */
 	struct listener *listeners;       /* of conf */
+	uint64_t let_go_at;               /* ms: when one was last closed; 0 = never */
 	struct crew *crews;               /* of conf, and older ones that drain */
 	struct totals *totals;            /* counters of crews that are gone */
 	struct ports *own_ports;          /* shared with the workers */
@@ -30,7 +33,8 @@ struct supervisor {
 };
 
 /* Serve CONF, which becomes the supervisor's, until told to stop; DAEMON is told when we do.
- * Returns the exit code of the daemon (sysexits.h). */
-int supervisor_run(struct conf *conf, const struct conf_source *source, struct daemon *daemon);
+ * PASSED is what we were started with.  Returns the exit code of the daemon (sysexits.h). */
+int supervisor_run(struct conf *conf, const struct conf_source *source, struct daemon *daemon,
+		   struct passed *passed);
 
 #endif

@@ -190,7 +190,8 @@ class Daemon:
         with open(self.log_file, "ab") as err, open(self.out_file, "ab") as out:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env,
-                start_new_session=True, preexec_fn=self.options.get("preexec"))
+                start_new_session=True, preexec_fn=self.options.get("preexec"),
+                pass_fds=self.options.get("pass_fds", ()))
         return self
 
     def start(self):

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+/* From an address to a socket that clients can reach, step by step. */
+#include "making.h"
+
+#include "groups.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int set_int(struct making *m, const char *what, int level, int option)
+{
+	int on = 1;
+
+	m->what = what;
+	return setsockopt(m->fd, level, option, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+static int apply(struct making *m, enum sockopt_stage stage)
+{
+	const struct sockopt_row *failed;
+	int r = sockopt_apply(m->fd, &m->service->sockopts, stage, m->service->protocol, m->family,
+			      &failed);
+
+	if (r < 0)
+		m->what = failed->name;
+	return r;
+}
+
+int making_socket(struct making *m)
+{
+	const struct protocol_row *p = &protocols[m->service->protocol];
+
+	m->what = "socket";
+	m->fd = socket(m->family, p->type | SOCK_NONBLOCK | SOCK_CLOEXEC, p->ipproto);
+	return m->fd < 0 ? -errno : 0;
+}
+
+/* An IPv6 socket serves IPv6 alone, so that "*:7" can be two sockets. */
+int making_unbound_options(struct making *m)
+{
+	if (m->family != AF_INET6)
+		return 0;
+	return set_int(m, "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY);
+}
+
+/* Urgent bytes stay in line, where they are echoed as any other; MPTCP has none. */
+int making_own_options(struct making *m)
+{
+	bool tcp = m->service->protocol == PROTO_TCP, udp = m->service->protocol == PROTO_UDP;
+	int r = 0;
+
+	if (tcp)
+		r = set_int(m, "SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE);
+	if (r == 0 && udp && m->family == AF_INET)
+		r = set_int(m, "IP_PKTINFO", IPPROTO_IP, IP_PKTINFO);
+	if (r == 0 && udp && m->family == AF_INET6)
+		r = set_int(m, "IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO);
+	return r;
+}
+
+int making_options_at_socket(struct making *m)
+{
+	return apply(m, AT_SOCKET);
+}
+
+/* Does anybody listen at the path of A, or is its file a leftover of the dead? */
+static bool abandoned(const struct making *m, const struct address *a)
+{
+	int fd = socket(AF_UNIX,
+			protocols[m->service->protocol].type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool refused;
+
+	if (fd < 0)
+		return false;
+	refused = connect(fd, &a->sa, a->len) < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return refused;
+}
+
+static bool has_file(const struct address *a)
+{
+	return a->sa.sa_family == AF_UNIX && a->un.sun_path[0] != '\0';
+}
+
+int making_bind(struct making *m)
+{
+	const struct address *a = &m->l->asked;
+	struct stat st;
+
+	m->what = "bind";
+	if (bind(m->fd, &a->sa, a->len) == 0)
+		return 0;
+	if (errno != EADDRINUSE || !has_file(a))
+		return -errno;
+	if (lstat(a->un.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode) || !abandoned(m, a))
+		return -EADDRINUSE;
+	if (unlink(a->un.sun_path) < 0)
+		return -errno;
+	return bind(m->fd, &a->sa, a->len) < 0 ? -errno : 0;
+}
+
+/* The file of a UNIX socket: its mode, and how to know it again. */
+int making_file(struct making *m)
+{
+	const char *path = m->l->asked.un.sun_path;
+	struct stat st;
+
+	if (!has_file(&m->l->asked))
+		return 0;
+	m->what = "chmod";
+	if (chmod(path, m->service->mode) < 0 || stat(path, &st) < 0)
+		return -errno;
+	m->l->made_file = true;
+	m->l->dev = st.st_dev;
+	m->l->ino = st.st_ino;
+	return 0;
+}
+
+/* The mode of a file that is still ours; a unit's own has the mode that the unit says. */
+int making_keep_file(struct making *m)
+{
+	return !m->l->from && listener_reachable(m->l) ? making_file(m) : 0;
+}
+
+/* What the kernel made of the address: a port of its choice, say. */
+int making_address(struct making *m)
+{
+	struct address *a = &m->l->endpoint.address;
+
+	m->what = "getsockname";
+	a->len = sizeof(*a) - offsetof(struct address, sa);
+	return getsockname(m->fd, &a->sa, &a->len) < 0 ? -errno : 0;
+}
+
+int making_options_when_bound(struct making *m)
+{
+	return apply(m, AT_BOUND);
+}
+
+int making_join_groups(struct making *m)
+{
+	m->what = "udp.groups";
+	if (m->service->protocol != PROTO_UDP)
+		return 0;
+	return groups_join(m->fd, m->family, &m->service->udp, &m->what);
+}
+
+int making_listen(struct making *m)
+{
+	m->what = "listen";
+	if (!protocols[m->service->protocol].stream)
+		return 0;
+	return listen(m->fd, (int)m->service->backlog) < 0 ? -errno : 0;
+}
