@@ -72,6 +72,7 @@ struct conf {
 	struct log_conf log;
 	struct process_conf process;
 	uint32_t shutdown_timeout; /* milliseconds */
+	char *control;             /* path of the control socket; "" = RUNTIME_DIRECTORY's */
 	struct service_conf *services;
 	size_t n_services;
 	char *file; /* where it was read, or NULL: from the command line alone */

@@ -341,6 +341,26 @@ static void check_user(struct build *b)
 			 p->group);
 }
 
+/* The control socket's path: right, and no service's. */
+static void check_control(struct build *b, const struct endpoints *all)
+{
+	struct conf_node *n = node_child(b->root, "control");
+	char text[ADDRESS_TEXT_MAX];
+	struct address a;
+	const char *why;
+
+	if (!n || n->bad || !b->conf->control[0])
+		return;
+	if (address_parse_unix(b->conf->control, &a, &why) < 0) {
+		complain(b->complaints, n, "control: \"%.110s\": %s", b->conf->control, why);
+		return;
+	}
+	for (size_t i = 0; i < all->n; i++)
+		if (address_equal(&all->entry[i].address, &a))
+			complain(b->complaints, n, "control: %s is taken by services[%zu]",
+				 address_format(&a, text), all->entry[i].service);
+}
+
 void conf_check(struct build *b)
 {
 	static void (*const rules[])(struct build *, size_t) = {check_name, check_listen,
@@ -361,5 +381,6 @@ void conf_check(struct build *b)
 			address_rules[r](b, i, &all);
 	}
 	check_collisions(b, &all);
+	check_control(b, &all);
 	free(all.entry);
 }

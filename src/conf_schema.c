@@ -97,6 +97,9 @@ const struct conf_key conf_keys[] = {
 	{"shutdown_timeout", KEY_SECONDS, GLOBAL(shutdown_timeout), .max = DAY, .def = "30.0",
 	 .unit = "seconds", .text = "The longest that draining may take when echod stops."},
 
+	{"control", KEY_TEXT, GLOBAL(control), .max = 107, .def = "",
+	 .text = "Control socket; \"\" = control in systemd's RUNTIME_DIRECTORY, else none."},
+
 	{"services[].name", KEY_TEXT, SERVICE(name), .min = 1, .max = 64, .protocols = ALL,
 	 .text = "Name in logs and process titles; default: echo- and the protocol."},
 	{"services[].protocol", KEY_PROTOCOL, SERVICE(protocol), .def = "tcp", .protocols = ALL,

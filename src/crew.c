@@ -190,6 +190,7 @@ void crew_start(struct crew *c, uint64_t now)
 		m->pid = pid;
 		m->up = false;
 		m->started = now;
+		m->starts++;
 		m->start_at = 0;
 		m->stopped_since = 0;
 		m->stuck = 0;

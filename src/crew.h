@@ -23,6 +23,7 @@ struct member {
 	pid_t pid;              /* 0: not running */
 	bool up;                /* it has said that it serves */
 	uint64_t started;       /* ms */
+	unsigned starts;        /* how many times */
 	uint64_t start_at;      /* ms: when to start it (again); 0 = no need */
 	uint32_t backoff;       /* ms to wait before the next start, if it dies young */
 	uint64_t stopped_since; /* ms: by a signal such as SIGSTOP; 0 = it is not */

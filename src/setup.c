@@ -9,6 +9,7 @@
 
 #include "claim.h"
 #include "conf.h"
+#include "control.h"
 #include "listener.h"
 #include "log.h"
 #include "process.h"
@@ -320,6 +321,8 @@ int setup_apply(struct supervisor *s, struct conf *conf, struct problems *proble
 	r = find_identity(&t);
 	if (r == 0 && !s->conf)
 		claim_begin(s, conf);
+	if (r == 0)
+		r = control_prepare(s->control, conf, problems);
 	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
 		t.parts[i].service = &conf->services[i];
 		r = claim_listeners(s, &conf->services[i], &t.opened, &t.parts[i].claim, problems);
@@ -330,6 +333,7 @@ int setup_apply(struct supervisor *s, struct conf *conf, struct problems *proble
 		swap(&t);
 	else
 		undo(&t);
+	control_settle(s->control, r == 0);
 	for (size_t i = 0; i < conf->n_services; i++)
 		free(t.parts[i].claim.listeners);
 	free(t.parts);

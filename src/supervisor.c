@@ -5,6 +5,7 @@
 #include "supervisor.h"
 
 #include "conf.h"
+#include "control.h"
 #include "daemon.h"
 #include "listener.h"
 #include "log.h"
@@ -161,6 +162,8 @@ static int on_alarm(sd_event_source *source, uint64_t usec, void *arg)
 	run->check_at = now + CHECK;
 	for (struct crew *c = run->s.crews; c; c = c->next)
 		crew_check(c, now);
+	rates_look(&run->s, now);
+	control_check(run->s.control, now);
 	reload_expire(&run->s, now, false);
 	if (run->s.stopping)
 		manager_draining(&run->s.manager);
@@ -288,7 +291,8 @@ static int prepare(struct run *run)
 	if (s->own_ports == MAP_FAILED)
 		return -errno;
 	s->env = (struct crew_env){.own_ports = s->own_ports, .hello = run->hello[1]};
-	return 0;
+	s->control = control_new(s, run->event);
+	return s->control ? 0 : -ENOMEM;
 }
 
 /* Everything up to the first workers.  On failure the reasons are logged. */
@@ -327,6 +331,8 @@ static void finish(struct run *run)
 {
 	reload_expire(&run->s, 0, true);
 	manager_close(&run->s.manager);
+	control_free(run->s.control);
+	rates_clear(&run->s.rates);
 	totals_clear(&run->s);
 	conf_free(run->s.conf);
 	sd_event_source_unref(run->alarm);

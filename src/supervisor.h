@@ -6,10 +6,12 @@
 
 #include "crew.h"
 #include "manager.h"
+#include "rates.h"
 #include "reload.h"
 
 struct conf;
 struct conf_source;
+struct control;
 struct daemon;
 struct listener;
 struct passed;
@@ -28,6 +30,8 @@ struct supervisor {
 	struct crew_env env;
 	struct reload reload;
 	struct manager manager;
+	struct control *control;
+	struct rates rates;
 	bool ready; /* everybody serves conf, and that was said */
 	bool stopping;
 };

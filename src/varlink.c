@@ -73,9 +73,9 @@ int varlink_next(struct varlink_in *in, json_t **message)
 	return 1;
 }
 
-bool varlink_half(const struct varlink_in *in)
+bool varlink_pending(const struct varlink_in *in)
 {
-	return in->begin < in->end;
+	return in->looked < in->end;
 }
 
 /* json_dump_callback(3)'s: append, within max.  What is beyond end is not queued yet. */

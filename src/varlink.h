@@ -34,8 +34,8 @@ ssize_t varlink_receive(struct varlink_in *in, int fd);
  * yet; -EBADMSG if it is anything but one JSON object. */
 int varlink_next(struct varlink_in *in, json_t **message);
 
-/* Is the beginning of a message there whose rest is not? */
-bool varlink_half(const struct varlink_in *in);
+/* Is there anything that varlink_next() has not looked at? */
+bool varlink_pending(const struct varlink_in *in);
 
 /* Queue MESSAGE, which is the caller's.  Returns 0, -EMSGSIZE if it does not fit within max,
  * or -ENOMEM (also for NULL): then nothing is queued. */

@@ -380,6 +380,15 @@ BAD = [
       'F:7: services[1].backlog: "x" is a string (an integer, 1 to 65535)',
       'F:7: services[1].name: "" is empty (a string of 1 to 64 bytes)',
       "F:9: shutdown_timeout: -1 is out of range (seconds, 0.0 to 86400.0)"]),
+    ("control path", service("") + 'control = "run/control";',
+     ['F:5: control: "run/control": the path is not absolute ("/run/x.sock"), nor '
+      'abstract ("@name")']),
+    ("control path too long", service("") + f'control = "/{"x" * 107}";',
+     [f'F:5: control: "/{"x" * 56}..." is too long (a string of at most 107 bytes)']),
+    ("control path of a service",
+     split(f'services = ( {{ protocol = "unix"; listen = [ "/a", "/b" ]; }} );',
+           'control = "/b";'),
+     ["F:2: control: /b is taken by services[0]"]),
     ("escape codes stay out of the terminal", service('name = "\\x1b[31mred";'),
      ['F:3: services[0].name: "?[31mred" is not a name (letters, digits, . _ -)']),
 ]

@@ -40,6 +40,7 @@ EVERYTHING = """
 log = { level = "debug"; connections = true; };
 process = { memory = "3G"; open_files = 4096; nice = 5; };
 shutdown_timeout = 1.5;
+control = "/tmp/control \\"x";
 services = (
   { name = "a"; listen = [ "127.0.0.1:7007" ]; model = "fork"; max_clients = 9;
     when_full = "close"; backlog = 1; idle_timeout = 0.25; buffer = 5000;

@@ -34,6 +34,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->process.thread_stack, 131072);
 	assert_string_equal(c->process.user, "");
 	assert_int_equal(c->shutdown_timeout, 30000);
+	assert_string_equal(c->control, "");
 	assert_int_equal(c->n_services, 1);
 	assert_string_equal(s->name, "echo-tcp");
 	assert_int_equal(s->n_listen, 1);
@@ -92,6 +93,7 @@ static const char everything[] =
 	"	locked_memory = 65536; thread_stack = \"1M\"; nice = -5; user = \"root\";\n"
 	"	group = \"root\"; };\n"
 	"shutdown_timeout = 2;\n"
+	"control = \"/run/x y\";\n"
 	"services = (\n"
 	"{ name = \"a\"; protocol = \"mptcp\"; listen = ( \"127.0.0.1:1\", \"[::1]:0\" );\n"
 	"  model = \"thread\"; engine = \"blocking\"; workers = 7; max_clients = 3;\n"

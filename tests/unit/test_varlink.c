@@ -80,11 +80,13 @@ static void takes_what_is_whole(void **state)
 	say(l, three, sizeof(three) - 1);
 	expect(l, 1);
 	expect(l, 2);
+	assert_true(varlink_pending(&l->in));
 	assert_int_equal(varlink_next(&l->in, &none), 0);
-	assert_true(varlink_half(&l->in));
+	assert_false(varlink_pending(&l->in));
 	say(l, "", 1);
+	assert_true(varlink_pending(&l->in));
 	expect(l, 3);
-	assert_false(varlink_half(&l->in));
+	assert_false(varlink_pending(&l->in));
 	assert_int_equal(varlink_next(&l->in, &none), 0);
 	assert_null(l->in.data);
 	close(l->fd[0]);
