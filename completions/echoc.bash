@@ -33,8 +33,8 @@ _echoc() {
 	esac
 	case $cur in
 	-*)
-		words=$(echoc "$command" --help 2>/dev/null | sed '/^Examples:/,$d' | cut -c1-26 |
-			grep -oE -- '--[a-z][a-z0-9-]*')
+		words=$(echoc "$command" --help 2>/dev/null | sed '/^Examples:/,$d' |
+			grep -E '^ (-.,|   ) --' | grep -oE -- '--[a-z][a-z0-9-]*')
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 		;;
 	*)

@@ -328,7 +328,8 @@ static int show_conf(const struct cli *cli)
 	} else if (conf) {
 		printf("%s: ok\n", conf->file ? conf->file : "--listen");
 		print_services(conf, stdout);
-		cli_print_problems(&notes, stdout);
+		for (size_t i = 0; i < notes.n; i++)
+			puts(notes.line[i]);
 	}
 	problems_clear(&notes);
 	conf_free(conf);
