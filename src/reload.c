@@ -89,6 +89,7 @@ bool reload_now(struct supervisor *s, uint64_t now)
 	manager_reloading(&s->manager);
 	conf = conf_load(s->source, &problems);
 	ok = conf && setup_apply(s, conf, &problems) == 0;
+	s->reload.failed = !ok;
 	if (ok) {
 		log_event(EVENT_RELOADED, F_TEXT(FILE, conf->file));
 		for (struct reload_waiter *w = s->reload.waiters; w; w = w->next)

@@ -25,6 +25,7 @@ struct reload_waiter {
 /* What the supervisor knows of reloads. */
 struct reload {
 	bool wanted;
+	bool failed; /* the last one */
 	struct reload_waiter *waiters;
 };
 

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -150,6 +151,17 @@ static int on_hello(sd_event_source *source, int fd, uint32_t events, void *arg)
 	return 0;
 }
 
+/* The line of systemctl status. */
+static void tell_status(struct supervisor *s)
+{
+	char line[120], text[sizeof(s->manager.status)];
+
+	snprintf(text, sizeof(text), "%s%s%s", s->stopping ? "stopping: " : "",
+		 rates_line(s, line, sizeof(line)),
+		 s->reload.failed ? "; the last reload failed" : "");
+	manager_status(&s->manager, text);
+}
+
 static int on_alarm(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct run *run = arg;
@@ -167,6 +179,8 @@ static int on_alarm(sd_event_source *source, uint64_t usec, void *arg)
 	reload_expire(&run->s, now, false);
 	if (run->s.stopping)
 		manager_draining(&run->s.manager);
+	if (run->s.ready)
+		tell_status(&run->s);
 	if (logger_restart(&run->logger) < 0)
 		run->check_at = now + CHECK; /* again at the next look; records wait */
 	return 0;
@@ -191,6 +205,7 @@ static void tell_if_ready(struct run *run)
 	run->s.ready = true;
 	log_event(EVENT_READY, F_NUMBER(SERVICES, run->s.conf->n_services),
 		  F_NUMBER(LISTENERS, listeners), F_NUMBER(WORKERS, workers));
+	tell_status(&run->s);
 	manager_ready(&run->s.manager);
 	daemon_ready(run->s.daemon);
 	reload_serves(&run->s);
