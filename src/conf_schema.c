@@ -97,7 +97,7 @@ const struct conf_key conf_keys[] = {
 	{"shutdown_timeout", KEY_SECONDS, GLOBAL(shutdown_timeout), .max = DAY, .def = "30.0",
 	 .unit = "seconds", .text = "The longest that draining may take when echod stops."},
 
-	{"control", KEY_TEXT, GLOBAL(control), .max = 107, .def = "",
+	{"control", KEY_TEXT, GLOBAL(control), .max = 107, .def = "", .needs = NEEDS_WRITABLE_PATH,
 	 .text = "Control socket; \"\" = control in systemd's RUNTIME_DIRECTORY, else none."},
 
 	{"services[].name", KEY_TEXT, SERVICE(name), .min = 1, .max = 64, .protocols = ALL,

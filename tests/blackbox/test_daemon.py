@@ -5,10 +5,11 @@ import errno
 import fcntl
 import os
 import pty
+import re
 import resource
 import select
+import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import termios
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import harness
+import journald
 import procs
 from grid import TCP4, TRANSPORTS, UDP4, stream_grid
 from harness import SLACK, SLOW, wait_for
@@ -225,6 +227,57 @@ def test_log_to_a_file(detached, tmp_path):
     assert d.count("workers_died") == 0
     d.stop()
     d.wait_line("stopped")
+
+
+@pytest.fixture
+def syslogd(tmp_path):
+    """(what stands before the command, the messages): a /dev/log for whom is started so."""
+    if journald.problem():
+        pytest.skip(journald.problem())
+    messages = []
+    dev, nothing = tempfile.mkdtemp(prefix="ed-"), tmp_path / "journal"
+    nothing.mkdir()
+    server = journald.Datagrams(f"{dev}/log", messages.append).start()
+    yield ["unshare", "-m", "sh", "-c", journald.IN_NAMESPACE, "sh", str(nothing), dev], messages
+    server.stop()
+    shutil.rmtree(dev)
+
+
+def test_log_to_syslog(detached, syslogd, tmp_path):
+    """What it says goes to syslog from the beginning, and on after the caller has left."""
+    prefix, messages = syslogd
+    d = detached(TCP4.service(tmp_path, workers=1), prefix=prefix).start()
+    assert d.done.stderr == ""
+    name = rb"echod\[%d\]: " % d.pid
+    for text in (rb"<30>.*" + name + b"service=echo-tcp listening on ", rb"<29>.*" + name + b"ready: "):
+        wait_for(text, lambda t=text: [m for m in messages if re.match(t, m)])
+    d.signal(signal.SIGUSR1)
+    wait_for("the counters", lambda: [m for m in messages if b"counters service=echo-tcp" in m])
+    d.stop()
+    wait_for("the last", lambda: [m for m in messages if m.endswith(b": stopped")])
+
+
+def test_failed_start_in_syslog(detached, echod, syslogd, tmp_path):
+    """Why a start failed is in syslog as well as on standard error."""
+    prefix, messages = syslogd
+    service = TCP4.service(tmp_path)
+    echod(service)
+    refuse(detached(service, prefix=prefix), 71, "bind: Address already in use", "cannot start: ")
+    wait_for("the reason", lambda: [m for m in messages if re.match(rb"<27>.*: bind: ", m)])
+
+
+def test_warnings_are_seen(detached, syslogd, tmp_path):
+    """A start that succeeds says its warnings on standard error, and only in syslog what is
+    less."""
+    prefix, messages = syslogd
+    one = TCP4.service(tmp_path, workers=1)
+    d = detached(one, prefix=[*prefix, "setpriv", "--inh-caps=-all", "--bounding-set=-sys_nice",
+                              "--"], top={"process": {"nice": -5}})
+    done = d.call()
+    d.look()
+    assert done.returncode == 0
+    wait_for("the warning", lambda: [m for m in messages if re.match(rb"<28>.*process.nice", m)])
+    assert all(" warning: process.nice=-5: " in x for x in done.stderr.splitlines())
 
 
 # --- starts that fail

@@ -47,6 +47,7 @@ def notes(tmp_path, text, *words):
 def test_notes(tmp_path):
     """Each with its place, in the order of the file."""
     assert notes(tmp_path, """process = { nice = 5; user = "root"; group = "root"; };
+control = "/srv/control";
 services = (
  { listen = "127.0.0.1:7";
    socket = { SO_MARK = 0;
@@ -62,18 +63,20 @@ services = (
         f"F:1: process.nice: {NICE}",
         f"F:1: process.user: {ROOT}",
         f"F:1: process.group: {ROOT}",
-        f"F:4: services[0].socket.SO_MARK: {ADMIN}",
-        f"F:5: services[0].socket.SO_RCVBUFFORCE: {ADMIN}",
-        f"F:5: services[0].socket.IP_TRANSPARENT: {ADMIN}",
-        f"F:5: services[0].socket.TCP_CONGESTION: {ADMIN}",
-        f"F:8: services[1].listen[3]: /srv/a {PATH}",
-        f"F:9: services[2].listen: /run/echodd {PATH}",
-        f"F:11: services[3].socket.SO_PRIORITY: {ADMIN}"]
+        f"F:2: control: /srv/control {PATH}",
+        f"F:5: services[0].socket.SO_MARK: {ADMIN}",
+        f"F:6: services[0].socket.SO_RCVBUFFORCE: {ADMIN}",
+        f"F:6: services[0].socket.IP_TRANSPARENT: {ADMIN}",
+        f"F:6: services[0].socket.TCP_CONGESTION: {ADMIN}",
+        f"F:9: services[1].listen[3]: /srv/a {PATH}",
+        f"F:10: services[2].listen: /run/echodd {PATH}",
+        f"F:12: services[3].socket.SO_PRIORITY: {ADMIN}"]
 
 
 def test_no_notes(tmp_path):
     """What is at the value that needs nothing is not told of."""
     assert notes(tmp_path, """process = { nice = 0; user = ""; group = ""; };
+control = "/run/echod/control";
 services = (
  { listen = "127.0.0.1:7"; socket = { SO_PRIORITY = 6; SO_BUSY_POLL = 0; IP_TRANSPARENT = false;
                                       SO_RCVBUF = "8M"; }; },
