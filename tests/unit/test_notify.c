@@ -271,6 +271,24 @@ static void what_was_not_stored_need_not_be_removed(void **state)
 	assert_hears_nothing();
 }
 
+static void knows_when_the_manager_is_done(void **state)
+{
+	char text[1024];
+	int fd;
+
+	(void)state;
+	assert_int_equal(notify_barrier(&n, 1), -ETIMEDOUT);
+	assert_true(heard(text, sizeof(text), &fd));
+	assert_string_equal(text, "BARRIER=1");
+	close(fd);
+	close(m.fd); /* what it has not taken is closed: a pipe whose other end is gone hangs up */
+	assert_int_equal(notify_barrier(&n, 1000), -ECONNREFUSED);
+	notify_must(&n, "READY=1");
+	assert_int_equal(notify_barrier(&n, 1000), -EAGAIN);
+	notify_close(&n);
+	assert_int_equal(notify_barrier(&n, 1000), 0);
+}
+
 static void waits_for_a_manager_that_is_gone(void **state)
 {
 	(void)state;
@@ -321,6 +339,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(waits_for_a_manager_that_hangs, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_not_stored_need_not_be_removed, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(knows_when_the_manager_is_done, setup, teardown),
 		cmocka_unit_test_setup_teardown(waits_for_a_manager_that_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(does_not_wait_without_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(drops_what_can_never_be_sent, setup, teardown),
