@@ -92,6 +92,11 @@ static void read_control(struct msghdr *msg, struct question *q)
 							.sin_addr = info.ipi_addr};
 			q->spec_dst = info.ipi_spec_dst;
 			q->ifindex = (unsigned)info.ipi_ifindex;
+			/* It came before IP_PKTINFO was set, to a socket that systemd had opened
+			 * for us.  If its destination is no address of ours, but broadcast, the
+			 * kernel will not send from there. */
+			if (q->ifindex == 0 && q->spec_dst.s_addr == htonl(INADDR_ANY))
+				q->spec_dst = info.ipi_addr;
 		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo info;
 
@@ -102,6 +107,22 @@ static void read_control(struct msghdr *msg, struct question *q)
 			q->ifindex = info.ipi6_ifindex;
 		}
 	}
+}
+
+/* IPv4 on an IPv6 socket that serves both: the kernel gives the source as ::ffff:192.0.2.1
+ * and the destination in both forms.  The rules are IPv4's, and so is the answer. */
+static void unmap(struct question *q)
+{
+	struct sockaddr_in6 from = q->from.in6;
+
+	if (q->from.sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&from.sin6_addr) ||
+	    q->to.len == 0 || q->to.sa.sa_family != AF_INET)
+		return;
+	q->from = (struct address){
+		.len = sizeof(q->from.in),
+		.in = {.sin_family = AF_INET, .sin_port = from.sin6_port},
+	};
+	memcpy(&q->from.in.sin_addr, &from.sin6_addr.s6_addr[12], sizeof(q->from.in.sin_addr));
 }
 
 /* Receive one datagram.  Returns 1, 0 when none waits, -1 when there was an error to be
@@ -131,6 +152,7 @@ static int receive(struct dgram *d, int fd, struct question *q)
 	q->size = (size_t)n;
 	q->truncated = msg.msg_flags & MSG_TRUNC;
 	read_control(&msg, q);
+	unmap(q);
 	return 1;
 }
 
@@ -140,7 +162,8 @@ static bool impossible4(struct in_addr a, unsigned ifindex)
 {
 	uint32_t ip = ntohl(a.s_addr);
 
-	return ip >> 24 == 0 || ip >= 0xe0000000 || (ip >> 24 == 127 && ifindex != LOOPBACK_INDEX);
+	return ip >> 24 == 0 || ip >= 0xe0000000 ||
+	       (ip >> 24 == 127 && ifindex != LOOPBACK_INDEX && ifindex != 0 /* unknown */);
 }
 
 static bool impossible6(const struct in6_addr *a, unsigned ifindex)

@@ -53,7 +53,8 @@ int making_own_options(struct making *m)
 
 	if (tcp)
 		r = set_int(m, "SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE);
-	if (r == 0 && udp && m->family == AF_INET)
+	/* Also for IPv6: IPv4 comes to a socket that is not of IPv6 alone. */
+	if (r == 0 && udp)
 		r = set_int(m, "IP_PKTINFO", IPPROTO_IP, IP_PKTINFO);
 	if (r == 0 && udp && m->family == AF_INET6)
 		r = set_int(m, "IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO);
