@@ -264,9 +264,8 @@ void acceptor_resume(struct acceptor *a)
 	r = arm(a);
 	if (r < 0) { /* ENOMEM, ENOSPC (max_user_watches): again later */
 		a->retry_at = a->executor->now + RETRY;
-		errno = -r;
-		log_repeated(LOG_WARNING, "service=%s cannot watch its listeners: %m",
-			     a->executor->worker->conf->name);
+		log_event(EVENT_ACCEPT_PAUSED, F_TEXT(SERVICE, a->executor->worker->conf->name),
+			  F_TEXT(WHAT, "watch its listeners"), F_NUMBER(ERRNO, -r));
 	}
 }
 

@@ -218,4 +218,14 @@ const struct event_row event_rows[N_EVENTS] = {
 			       .level = LOG_WARNING,
 			       .fields = B(DROPPED),
 			       .text = "@DROPPED@ log messages were dropped"},
+	[EVENT_MANAGER_SILENT] =
+		{.name = "manager-silent",
+		 .id = "549348550c714ca3a9ee9b4879673ad5",
+		 .level = LOG_WARNING,
+		 .fields = B(ERRNO),
+		 .text = "the service manager takes no notifications (@ERRNO@): they wait for it"},
+	[EVENT_MANAGER_BACK] = {.name = "manager-back",
+				.id = "21592895cab344ceba85e387f5f4faa2",
+				.level = LOG_NOTICE,
+				.text = "the service manager takes notifications again"},
 };

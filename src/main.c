@@ -14,7 +14,7 @@
  *          acceptor        takes clients, within limits; slots: who is connected
  *          conn            one connection: bytes, deadlines, end; echo: what is next
  *          dgram           one datagram in, the same one out, or silence
- *           stats, log     counters; lines for the logger process
+ *           stats, log     counters; records for the logger process; event: what is said
  *
  * ARCHITECTURE.md says why. */
 #include "cli.h"

@@ -132,8 +132,7 @@ static void wait_with(struct notify *n, const char *text, const char *name, int 
 	snprintf(w->text, sizeof(w->text), "%s", text);
 	if (n->waiting++ == 0) {
 		n->first = w;
-		errno = -r;
-		log_warn("the service manager takes no notifications (%m): they wait for it");
+		log_event(EVENT_MANAGER_SILENT, F_NUMBER(ERRNO, -r));
 	} else {
 		n->last->next = w;
 	}
@@ -169,7 +168,7 @@ void notify_flush(struct notify *n)
 		drop_first(n);
 	}
 	if (waited)
-		log_notice("the service manager takes notifications again");
+		log_event(EVENT_MANAGER_BACK);
 }
 
 void notify_must(struct notify *n, const char *format, ...)

@@ -18,7 +18,8 @@ README = TOP / "README.md"
 ECHOC_1 = TOP / "man/echoc.1"
 ECHOD_8 = TOP / "man/echod.8"
 CONF_5 = TOP / "man/echod.conf.5"
-TEXTS = [p for p in (README, TOP / "ARCHITECTURE.md", TOP / "HACKING.md", ECHOD_8, CONF_5,
+JOURNAL_7 = TOP / "man/echod-journal.7"
+TEXTS = [p for p in (README, TOP / "ARCHITECTURE.md", TOP / "HACKING.md", ECHOD_8, CONF_5, JOURNAL_7,
                      *sorted((TOP / "docs").glob("*.md"))) if p.exists()]
 RANGE = re.compile(r"-?[\d.]+[KMGT]? to -?[\d.]+[KMGT]?|at most \d+")
 LISTENS = ["tcp:127.0.0.1:1", "udp:127.0.0.1:1", "unix:/nowhere/s"]  # services[0], [1], [2]
@@ -244,7 +245,7 @@ def test_functions_are_where_they_are_said_to_be(path):
 
 
 @pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is not installed")
-@pytest.mark.parametrize("path", [ECHOC_1, ECHOD_8, CONF_5], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [ECHOC_1, ECHOD_8, CONF_5, JOURNAL_7], ids=lambda p: p.name)
 def test_manual_pages_are_well_written(path):
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(path)], text=True,
                           capture_output=True, check=False)

@@ -5,7 +5,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from grid import TCP4, TRANSPORTS, UDP4
 from harness import LINE, wait_for
 from talk import exchange, payload, ping
 
+CATALOGUE = Path(__file__).resolve().parents[2] / "systemd/echod.catalog"
 PROBLEM = journald.problem()
 needs_namespace = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
 SERVICE = dict(model="prefork", engine="epoll", workers=2)
@@ -356,3 +359,41 @@ def test_datagram_service(journal, echod, tmp_path):
     r = journal.wait(ECHOD_MODEL="iterative")
     assert "ECHOD_MAX_CLIENTS" not in r
     journal.wait(ECHOD_SERVICES="1")
+
+
+@pytest.mark.skipif(not shutil.which("journalctl"), reason="journalctl is not installed")
+def test_catalogue_is_read(tmp_path):
+    """journalctl takes the catalogue without a complaint, every entry of it."""
+    root = tmp_path / "root"
+    (root / "usr/lib/systemd/catalog").mkdir(parents=True)
+    shutil.copy(CATALOGUE, root / "usr/lib/systemd/catalog")
+
+    def journalctl(*arguments):
+        done = subprocess.run(["journalctl", f"--root={root}", *arguments], text=True,
+                              capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    journalctl("--update-catalog")
+    ids = re.findall(r"^-- (\w+)$", CATALOGUE.read_text(), re.M)
+    listed = dict(x.split(" ", 1) for x in journalctl("--list-catalog").splitlines())
+    assert set(listed) == set(ids) and len(ids) == len(set(ids)) > 20
+    assert all(x.startswith("echod: ") for x in listed.values())
+    dumped = journalctl("--dump-catalog")
+    for entry in CATALOGUE.read_text().split("\n-- ")[1:]:
+        assert entry.rstrip("\n") in dumped
+
+
+@needs_namespace
+def test_message_ids(journal, echod, tmp_path):
+    """What a daemon's life has in it has entries in the catalogue, whose fields the records
+    have."""
+    d = start(echod, journal, TCP4.service(tmp_path, **SERVICE), log=CONNECTIONS)
+    connections(d, 1)
+    journal.wait(ECHOD_REASON="eof")
+    stop(d, journal)
+    entries = dict(x.split("\n", 1) for x in CATALOGUE.read_text().split("\n-- ")[1:])
+    explained = [(r, entries[r["MESSAGE_ID"]]) for r in journal.records if "MESSAGE_ID" in r]
+    assert len(explained) > 6
+    for record, entry in explained:
+        assert set(re.findall(r"@(\w+)@", entry)) <= set(record), record
