@@ -3,18 +3,24 @@
  *
  *   main                   command line, configuration, supervisor
  *    cli                   options, --help, --check, --dump-config
+ *    daemon                --daemon: away from the terminal; the pid file
  *    conf_*                the file: text, grammar, rows, rules; one const struct conf
- *    supervisor            signals, children, time; setup puts a configuration in force
- *     listener             sockets; sockopt_* their options, a row each
+ *    supervisor            signals, children, time
+ *     reload, setup        put a configuration in force, or change nothing; claim: its sockets
+ *     control_*            who asks on the control socket: varlink; rates, totals
+ *     manager, notify      what systemd is told, and given to keep
+ *     listener, making     sockets; passed: those that were there; sockopt_* options, a row each
  *     crew                 the workers of one service and the memory they share
- *      worker              from fork to model; process_* limits and privileges
+ *      worker              from fork to model; process, capability: limits and privileges
  *       model_*            who runs: iterative, fork, thread, prefork, prethread
  *        executor          one process or thread that serves, and its waits
  *         engine_*         how it serves: blocking, epoll; pool, timer
  *          acceptor        takes clients, within limits; slots: who is connected
  *          conn            one connection: bytes, deadlines, end; echo: what is next
  *          dgram           one datagram in, the same one out, or silence
- *           stats, log     counters; records for the logger process; event: what is said
+ *           stats          counters
+ *           log, event     records for the logger process, an event a row
+ *    logger, logger_sink_* that process: journal, syslog, standard error
  *
  * ARCHITECTURE.md says why. */
 #include "cli.h"
