@@ -55,8 +55,8 @@ void manager_status(struct manager *m, const char *line)
 {
 	if (strcmp(line, m->status) == 0)
 		return;
-	strncpy(m->status, line, sizeof(m->status) - 1);
-	notify_may(&m->notify, "STATUS=%s", m->status);
+	if (notify_may(&m->notify, "STATUS=%.*s", (int)sizeof(m->status) - 1, line))
+		strncpy(m->status, line, sizeof(m->status) - 1);
 }
 
 uint64_t manager_beat(struct manager *m, uint64_t now)

@@ -182,19 +182,18 @@ void notify_must(struct notify *n, const char *format, ...)
 	send_or_wait(n, text, "", -1);
 }
 
-void notify_may(struct notify *n, const char *format, ...)
+bool notify_may(struct notify *n, const char *format, ...)
 {
 	char text[TEXT_MAX];
 	va_list args;
 
 	if (n->fd < 0)
-		return;
+		return false;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	notify_flush(n);
-	if (n->waiting == 0)
-		send_one(n, text, -1);
+	return n->waiting == 0 && send_one(n, text, -1) == 0;
 }
 
 /* FDPOLL=0: else the manager drops a socket on which it sees an error. */

@@ -36,8 +36,9 @@ bool notify_wanted(const struct notify *n);
  * them, at most 500 bytes.  What cannot be sent now is sent later, in order. */
 void notify_must(struct notify *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Tell it what will be out of date soon: STATUS, WATCHDOG.  Skipped if it cannot be sent now. */
-void notify_may(struct notify *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Tell it what will be out of date soon: STATUS, WATCHDOG.  Skipped if it cannot be sent now:
+ * returns whether it was sent. */
+bool notify_may(struct notify *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Put FD into the manager's store as NAME (printable, no ':', shorter than NOTIFY_NAME_MAX).
  * FD stays the caller's and may be closed at once. */

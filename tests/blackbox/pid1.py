@@ -2,9 +2,11 @@
 """A service manager for one daemon: its notify socket, its descriptor store, the sockets of its
 units, and how it starts a service with them.  It does what systemd 252 does."""
 
+import array
 import os
 import shutil
 import socket
+import struct
 import sys
 import threading
 from pathlib import Path
@@ -23,6 +25,7 @@ class Manager:
         self.store = {}     # name: descriptor, in order
         self.units = []     # (name, socket) of .socket units
         self.told = []      # every text that came
+        self.senders = set()  # pids that it came from
         self.deaf = threading.Event()  # set: PID 1 hangs
         self.end = threading.Event()
         self.socket = None
@@ -34,6 +37,7 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         name = self.address
         self.socket.bind("\0" + name[1:] if name.startswith("@") else name)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.socket.settimeout(0.05)
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -66,10 +70,16 @@ class Manager:
                 self.end.wait(0.01)
                 continue
             try:
-                text, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
+                text, control, _, _ = self.socket.recvmsg(4096, 1024)
             except TimeoutError:
                 continue
-            self.hear(text.decode(), fds)
+            fds = array.array("i")
+            for _, kind, data in control:
+                if kind == socket.SCM_RIGHTS:
+                    fds.frombytes(data)
+                else:  # credentials
+                    self.senders.add(struct.unpack("3i", data)[0])
+            self.hear(text.decode(), list(fds))
 
     def hear(self, text, fds):
         words = dict(x.split("=", 1) for x in text.splitlines())
