@@ -94,11 +94,14 @@ enum field log_record_next(const struct log_record *r, const char **at)
 
 int log_record_check(const struct log_record *r, size_t n)
 {
-	const char *end = r->data + r->length;
+	const char *end;
 
 	if (n < offsetof(struct log_record, data) || r->length > sizeof(r->data) ||
 	    n != log_record_size(r) || r->event >= N_EVENTS || r->level < LOG_ERR ||
-	    r->level > LOG_DEBUG || (r->length && end[-1] != '\0'))
+	    r->level > LOG_DEBUG)
+		return -EBADMSG;
+	end = r->data + r->length;
+	if (r->length && end[-1] != '\0')
 		return -EBADMSG;
 	for (const char *p = r->data; p < end; p += strlen(p + 1) + 2)
 		if (p + 1 == end || *p <= FIELD_NONE || *p >= N_FIELDS)

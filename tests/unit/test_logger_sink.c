@@ -30,8 +30,9 @@ int __wrap_socket(int family, int type, int protocol);
 int __real_socket(int family, int type, int protocol);
 ssize_t __wrap_write(int fd, const void *buf, size_t n);
 ssize_t __real_write(int fd, const void *buf, size_t n);
-void __wrap_syslog(int priority, const char *format, ...);
-void __wrap___syslog_chk(int priority, int flag, const char *format, ...);
+void __wrap_syslog(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void __wrap___syslog_chk(int priority, int flag, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 int __wrap_sd_journal_sendv(const struct iovec *iov, int n)
 {
@@ -76,7 +77,7 @@ ssize_t __wrap_write(int fd, const void *buf, size_t n)
 	return (ssize_t)n;
 }
 
-static void take(int priority, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void take(int priority, const char *format, va_list ap)
 {
 	size_t n = (size_t)snprintf(said, sizeof(said), "<%d>", priority);
 
