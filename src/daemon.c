@@ -68,10 +68,16 @@ static int take_pid_file(struct daemon *d, const char *path)
 	return EX_TEMPFAIL;
 }
 
+/* As pidfile_write(3bsd), which for pidfile_open() means no newline; but that one drops the
+ * file, and leaks it, when it fails. */
 static int write_pid_file(struct daemon *d)
 {
+	int fd = pidfile_fileno(d->pid_file), n;
+	char text[24];
+
+	n = snprintf(text, sizeof(text), "%d", (int)getpid());
 	/* Whatever the umask is: others may read which process it is. */
-	if (pidfile_write(d->pid_file) == 0 && fchmod(pidfile_fileno(d->pid_file), 0644) == 0)
+	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) == n && fchmod(fd, 0644) == 0)
 		return EX_OK;
 	log_err("cannot write the pid file %s: %m", d->path);
 	return EX_CANTCREAT;

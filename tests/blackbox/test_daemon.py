@@ -350,6 +350,27 @@ def test_no_process(detached, shim, tmp_path, skip):
     assert not d.pid_file.exists()
 
 
+def test_directory_that_is_gone(tmp_path):
+    """64 when a relative name cannot be made absolute."""
+    gone_soon = tmp_path / "gone"
+    gone_soon.mkdir()
+    words = [*harness.WRAPPER, harness.ECHOD, "--daemon", "-c", "echod.conf"]
+    done = subprocess.run(words, text=True, capture_output=True, timeout=LIMIT, check=False,
+                          cwd=gone_soon, preexec_fn=lambda: os.rmdir(gone_soon))
+    assert done.returncode == 64
+    assert "--daemon: the current directory: No such file or directory" in done.stderr
+
+
+def test_nobody_reads_why(detached, echod, tmp_path):
+    """Without a reader of standard error the exit code is what it would be."""
+    service = TCP4.service(tmp_path)
+    echod(service)
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as err:
+        assert detached(service).call(stderr=err).returncode == 71
+
+
 def test_no_descriptors(detached, tmp_path):
     """71 when there are no pipes."""
     d = detached(TCP4.service(tmp_path))
