@@ -4,6 +4,7 @@
 #include "rates.h"
 
 #include "conf.h"
+#include "size.h"
 #include "supervisor.h"
 #include "totals.h"
 
@@ -98,27 +99,11 @@ const struct rate *rates_of(const struct supervisor *s, size_t i)
 	return fits(&s->rates, s->conf) ? &s->rates.list[i] : NULL;
 }
 
-char *rates_short(double n, char buf[16])
-{
-	static const char units[] = " kMGTPE";
-	int unit = 0;
-
-	while (n >= 999.5 && units[unit + 1]) {
-		n /= 1000;
-		unit++;
-	}
-	/* One digit behind the point where there is but one before it. */
-	snprintf(buf, 16, "%.*f%.*s", n > 0 && n < 9.95 ? 1 : 0, n, unit > 0, &units[unit]);
-	if (strncmp(buf + 1, ".0", 2) == 0)
-		memmove(buf + 1, buf + 3, strlen(buf + 3) + 1);
-	return buf;
-}
-
 char *rates_line(const struct supervisor *s, char *buf, size_t size)
 {
 	uint64_t active = 0;
 	double echoes = 0;
-	char number[16];
+	char number[SIZE_TEXT_MAX];
 
 	for (size_t i = 0; i < s->rates.n; i++) {
 		active += stats_active(s->rates.list[i].sum);
@@ -126,6 +111,6 @@ char *rates_line(const struct supervisor *s, char *buf, size_t size)
 	}
 	snprintf(buf, size, "%zu service%s, %llu connection%s, %s echoes/s", s->conf->n_services,
 		 s->conf->n_services == 1 ? "" : "s", (unsigned long long)active,
-		 active == 1 ? "" : "s", rates_short(echoes, number));
+		 active == 1 ? "" : "s", size_short(echoes, number));
 	return buf;
 }

@@ -41,9 +41,6 @@ double rate_of(const struct rate *r, enum counter c);
  * Returns BUF. */
 char *rates_line(const struct supervisor *s, char *buf, size_t size);
 
-/* A number in at most four characters: "0", "7.5", "999", "41k", "1.2M".  Returns BUF. */
-char *rates_short(double n, char buf[16]);
-
 /* Forget them. */
 void rates_clear(struct rates *r);
 

@@ -82,3 +82,20 @@ const char *seconds_format(int64_t n, unsigned per_second, char buf[SIZE_TEXT_MA
 		buf[--len] = '\0';
 	return buf;
 }
+
+const char *size_short(double n, char buf[SIZE_TEXT_MAX])
+{
+	static const char units[] = " kMGTPE";
+	int unit = 0;
+
+	while (n >= 999.5 && units[unit + 1]) {
+		n /= 1000;
+		unit++;
+	}
+	/* One digit behind the point where there is but one before it. */
+	snprintf(buf, SIZE_TEXT_MAX, "%.*f%.*s", n > 0 && n < 9.95 ? 1 : 0, n, unit > 0,
+		 &units[unit]);
+	if (strncmp(buf + 1, ".0", 2) == 0)
+		memmove(buf + 1, buf + 3, strlen(buf + 3) + 1);
+	return buf;
+}

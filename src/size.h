@@ -28,4 +28,8 @@ int seconds_round(double seconds, unsigned per_second, int64_t *out);
  * "300.0".  Returns BUF. */
 const char *seconds_format(int64_t n, unsigned per_second, char buf[SIZE_TEXT_MAX]);
 
+/* N, not negative, in at most four characters: "0", "7.5", "999", "41k", "1.2M", by powers of
+ * 1000.  Returns BUF. */
+const char *size_short(double n, char buf[SIZE_TEXT_MAX]);
+
 #endif

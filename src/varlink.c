@@ -121,7 +121,8 @@ int varlink_queue(struct varlink_out *out, const json_t *message)
 		out->sent = 0;
 	}
 	d.end = d.room = out->end;
-	if (!message || json_dump_callback(message, append, &d, JSON_COMPACT) < 0)
+	if (!message ||
+	    json_dump_callback(message, append, &d, JSON_COMPACT | JSON_REAL_PRECISION(15)) < 0)
 		return d.error;
 	out->data[d.end] = '\0'; /* append() left room for it */
 	out->end = d.end + 1;

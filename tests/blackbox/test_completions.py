@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+import control
 import harness
 from echoc import ECHOC
+from echoctl import ECHOCTL
+from grid import TCP4, UDP4
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "completions"
-PROGRAMS = {"echod": harness.ECHOD, "echoc": ECHOC}
+PROGRAMS = {"echod": harness.ECHOD, "echoc": ECHOC, "echoctl": ECHOCTL}
 
 pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
 
@@ -134,6 +137,38 @@ def test_options_of_echoc(command):
     wanted = {w for line in lines for w in re.findall(r"--[a-z][a-z0-9-]*", line)}
     offered = complete(f"echoc {command} --")
     assert len(offered) > 10 and offered == wanted
+
+
+def test_commands_of_echoctl(conf):
+    commands = {"status", "stats", "options", "connections", "reload", "check"}
+    assert complete("echoctl ") == commands
+    assert complete("echoctl --json s") == {"status", "stats"}
+    assert complete("echoctl --timeout 5 --socket=/x rel") == {"reload"}
+    assert complete("echoctl check he", conf) == {"here.conf"}
+    assert complete("echoctl --socket he", conf) == {"here.conf"}
+    assert complete("echoctl --socket=he", conf) == {"here.conf"}
+    assert complete("echoctl reload ") == set()
+
+
+def test_options_of_echoctl():
+    options, _ = helped("echoctl")
+    assert {"--json", "--socket", "--watch"} <= options
+    assert complete("echoctl --") == options
+    assert complete("echoctl stats --w") == {"--watch"}
+
+
+def test_services_of_echoctl(echod, tmp_path):
+    """Those of the daemon that the line names; without one, none."""
+    path = control.new_path()
+    try:
+        echod(TCP4.service(tmp_path, name="one"), UDP4.service(tmp_path, "prefork", name="two"),
+              top={"control": path})
+        assert complete(f"echoctl --socket {path} status ") == {"one", "two"}
+        assert complete(f"echoctl --socket={path} stats --watch 2 o") == {"one"}
+        assert complete(f"echoctl connections --socket {path} t") == {"two"}
+        assert complete(f"echoctl --socket {path}.not options ") == set()
+    finally:
+        shutil.rmtree(os.path.dirname(path))
 
 
 @pytest.mark.parametrize("file", sorted(DIRECTORY.glob("*.bash")), ids=lambda p: p.name)

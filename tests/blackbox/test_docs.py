@@ -12,10 +12,12 @@ import pytest
 import grid
 import harness
 from echoc import echoc
+from echoctl import echoctl
 
 TOP = Path(__file__).resolve().parents[2]
 README = TOP / "README.md"
 ECHOC_1 = TOP / "man/echoc.1"
+ECHOCTL_1 = TOP / "man/echoctl.1"
 ECHOD_8 = TOP / "man/echod.8"
 CONF_5 = TOP / "man/echod.conf.5"
 JOURNAL_7 = TOP / "man/echod-journal.7"
@@ -245,7 +247,8 @@ def test_functions_are_where_they_are_said_to_be(path):
 
 
 @pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is not installed")
-@pytest.mark.parametrize("path", [ECHOC_1, ECHOD_8, CONF_5, JOURNAL_7], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [ECHOC_1, ECHOCTL_1, ECHOD_8, CONF_5, JOURNAL_7],
+                         ids=lambda p: p.name)
 def test_manual_pages_are_well_written(path):
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(path)], text=True,
                           capture_output=True, check=False)
@@ -261,3 +264,17 @@ def test_manual_page_has_every_option_of_the_client(command):
     assert len(options) > 10
     for option in sorted(options):
         assert f"Fl {option[1:]}" in page, f"{option} of {command} is not in echoc.1"
+
+
+def test_manual_page_has_every_option_of_echoctl():
+    """And every command, and every exit code that its --help tells."""
+    page = ECHOCTL_1.read_text().replace("\\-", "-")
+    text = echoctl("--help").out
+    options = set(re.findall(r"^  (?:-.,|   ) (--[a-z]+)", text, re.M))
+    assert len(options) == 8
+    for option in options:
+        assert f"Fl {option[1:]}" in page, option
+    for command in re.findall(r"^  ([a-z]+) ", text.partition("Options:")[0], re.M):
+        assert f".It Cm {command}\n" in page, command
+    codes = re.findall(r"\b\d+\b", text.partition("Exit code:")[2])
+    assert codes == re.findall(r"^\.It (\d+)$", page.partition(".Sh EXIT STATUS")[2], re.M)

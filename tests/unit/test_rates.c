@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* How fast counters grow, and numbers in four characters. */
+/* How fast counters grow. */
 #include "rates.h"
 
 #include "conf.h"
@@ -67,30 +67,11 @@ static void follows_the_configuration(void **state)
 	assert_null(s.rates.list);
 }
 
-static void writes_short_numbers(void **state)
-{
-	static const struct {
-		double n;
-		const char *text;
-	} rows[] = {
-		{0, "0"},       {0.04, "0"},    {0.5, "0.5"}, {1, "1"},         {7.49, "7.5"},
-		{9.94, "9.9"},  {9.96, "10"},   {41, "41"},   {999, "999"},     {999.6, "1k"},
-		{1250, "1.2k"}, {41300, "41k"}, {1e6, "1M"},  {1.26e6, "1.3M"}, {999.4e6, "999M"},
-		{5e9, "5G"},    {2e12, "2T"},   {3e15, "3P"}, {4e18, "4E"},     {5e22, "50000E"},
-	};
-	char buf[16];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_string_equal(rates_short(rows[i].n, buf), rows[i].text);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_from_one_look_to_the_next),
 		cmocka_unit_test(follows_the_configuration),
-		cmocka_unit_test(writes_short_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,12 +122,29 @@ static void test_seconds_round_trip(void **state)
 	}
 }
 
+static void test_size_short(void **state)
+{
+	static const struct {
+		double n;
+		const char *text;
+	} rows[] = {
+		{0, "0"},       {0.04, "0"},    {0.5, "0.5"}, {1, "1"},         {7.49, "7.5"},
+		{9.94, "9.9"},  {9.96, "10"},   {41, "41"},   {999, "999"},     {999.6, "1k"},
+		{1250, "1.2k"}, {41300, "41k"}, {1e6, "1M"},  {1.26e6, "1.3M"}, {999.4e6, "999M"},
+		{5e9, "5G"},    {2e12, "2T"},   {3e15, "3P"}, {4e18, "4E"},     {5e22, "50000E"},
+	};
+	char buf[SIZE_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_string_equal(size_short(rows[i].n, buf), rows[i].text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_size_parse),
-		cmocka_unit_test(test_size_format),
-		cmocka_unit_test(test_seconds),
+		cmocka_unit_test(test_size_parse),         cmocka_unit_test(test_size_format),
+		cmocka_unit_test(test_size_short),         cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_seconds_round_trip),
 	};
 
