@@ -96,6 +96,17 @@ static void test_allowed_words(void **state)
 	assert_int_equal(need_of("TCP_CONGESTION", word), NEEDS_NOTHING);
 }
 
+/* Without that file (a unit sees little of /proc) nothing is known to be for everybody. */
+static void test_no_list_of_words(void **state)
+{
+	struct sockopt_row row = sockopts[sockopt_find("TCP_CONGESTION")];
+	struct sockopt_value value = {.set = true, .text = "reno"};
+
+	(void)state;
+	row.free_words = "/nonexistent/list";
+	assert_int_equal(sockopt_need(&row, &value), NEEDS_NET_ADMIN);
+}
+
 static void test_numbers(void **state)
 {
 	struct sockopt_value unset = {.set = false, .number = 7};
@@ -114,9 +125,8 @@ static void test_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_format),
-		cmocka_unit_test(test_failures),
-		cmocka_unit_test(test_allowed_words),
+		cmocka_unit_test(test_format),        cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_allowed_words), cmocka_unit_test(test_no_list_of_words),
 		cmocka_unit_test(test_numbers),
 	};
 
