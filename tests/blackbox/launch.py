@@ -13,4 +13,4 @@ for i, fd in enumerate(high):
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.environ["LISTEN_FDS"] = str(len(fds))
 os.environ["LISTEN_FDNAMES"] = sys.argv[2]
-os.execv(sys.argv[3], sys.argv[3:])
+os.execvp(sys.argv[3], sys.argv[3:])

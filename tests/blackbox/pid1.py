@@ -4,14 +4,12 @@ units, and how it starts a service with them.  It does what systemd 252 does."""
 
 import array
 import os
-import shutil
 import socket
 import struct
 import sys
 import threading
 from pathlib import Path
 
-import harness
 from harness import wait_for
 
 LAUNCH = str(Path(__file__).with_name("launch.py"))
@@ -123,8 +121,6 @@ class Manager:
             names = ":".join(n for n, _ in passed)
             daemon.options["prefix"] = [sys.executable, LAUNCH,
                                         ",".join(str(fd) for _, fd in passed), names]
-            if not os.path.isabs(harness.WRAPPER[0] if harness.WRAPPER else harness.ECHOD):
-                daemon.options["prefix"].append(shutil.which("env"))
         return daemon
 
     def start(self, daemon, **environment):

@@ -425,7 +425,7 @@ def test_bad_environment(echod, tmp_path, variables):
 import os, sys
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="web")
 os.environ.update({variables!r})
-os.execv(sys.argv[1], sys.argv[1:])"""
+os.execvp(sys.argv[1], sys.argv[1:])"""
     d = echod(service, ready=False, prefix=[sys.executable, "-c", code])
     d.expect_error("LISTEN_FDS, LISTEN_FDNAMES: .*: no descriptor is taken")
     d.start()
@@ -445,7 +445,7 @@ for k, v in {variables!r}.items():
     os.environ.pop(k)
     if v: os.environ[k] = v
 os.dup2({s.fileno()}, 3)
-os.execv(sys.argv[1], sys.argv[1:])"""
+os.execvp(sys.argv[1], sys.argv[1:])"""
     d = echod(TCP4.service(tmp_path), ready=False, prefix=[sys.executable, "-c", code],
               pass_fds=[s.fileno()])
     d.start()
