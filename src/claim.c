@@ -30,13 +30,15 @@ struct claiming {
 	struct problems *problems;
 };
 
+static const struct sockopt_value *v6only_option(const struct service_conf *service)
+{
+	return &service->sockopts.value[sockopt_find("IPV6_V6ONLY")];
+}
+
 /* IPv6 sockets of ours serve IPv6 alone, unless they are told not to. */
 static bool v6only(const struct service_conf *service)
 {
-	int i = sockopt_find("IPV6_V6ONLY");
-	const struct sockopt_value *v = &service->sockopts.value[i];
-
-	return !v->set || v->number != 0;
+	return !v6only_option(service)->set || v6only_option(service)->number != 0;
 }
 
 /* The listener at ADDRESS that nobody has claimed yet, or NULL. */
@@ -157,33 +159,49 @@ static int want(struct claiming *c, const struct address *a, size_t n_addresses)
 	return r;
 }
 
+/* Why C's service cannot have the socket FROM of a .socket unit, or NULL. */
+static const char *misfit(const struct claiming *c, const struct passed_socket *from)
+{
+	const struct listener *l = find_from(c->s->listeners, from);
+
+	if (!l)
+		l = find_from(*c->opened, from);
+	if (l && l->wanted)
+		return "another service listens on it";
+	if (from->address.sa.sa_family == AF_INET6 && v6only_option(c->service)->set &&
+	    v6only(c->service) != from->v6only)
+		return "its IPV6_V6ONLY is not that of the configuration, and cannot be changed "
+		       "(BindIPv6Only= of the unit)";
+	return NULL;
+}
+
 /* One socket of a .socket unit, whatever its address. */
 static int want_passed(struct claiming *c, struct passed_socket *from)
 {
-	struct listener *l = find_from(c->s->listeners, from), *other;
+	struct listener *l = find_from(c->s->listeners, from);
 	struct listener_error error = {.what = "memory", .error = ENOMEM};
-	char text[ADDRESS_TEXT_MAX];
+	const char *why = misfit(c, from);
+	char text[ADDRESS_TEXT_MAX], lack[NEED_TEXT_MAX + 3];
 	int r;
 
-	other = l ? l : find_from(*c->opened, from);
-	if (other && other->wanted) {
-		problems_add(c->problems,
-			     "service=%s cannot have %s, passed as \"%s\": another service "
-			     "listens on it",
-			     c->service->name, address_format(&from->address, text), from->name);
+	address_format(&from->address, text);
+	if (why) {
+		problems_add(c->problems, "service=%s cannot have %s, passed as \"%s\": %s",
+			     c->service->name, text, from->name, why);
 		return -EBADFD;
 	}
-	if (l) {
+	if (!l) {
+		r = take_over(c, from, &error);
+	} else {
 		r = listener_options_try(l, c->service, &error);
 		r = r < 0 ? r : add(c->claim, l);
-	} else {
-		r = take_over(c, from, &error);
 	}
 	errno = error.error;
 	if (r < 0)
-		problems_add(c->problems, "service=%s cannot serve %s, passed as \"%s\": %s: %m",
-			     c->service->name, address_format(&from->address, text), from->name,
-			     error.what);
+		problems_add(c->problems, "service=%s cannot serve %s, passed as \"%s\": %s: %m%s",
+			     c->service->name, text, from->name, error.what,
+			     sockopt_lack(error.what, error.error, from->address.sa.sa_family,
+					  lack));
 	return r;
 }
 

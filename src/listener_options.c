@@ -18,15 +18,21 @@
 
 typedef int step(struct making *);
 
+/* Go all steps, also after one that fails: a socket that stays is to be as right as it can be.
+ * Returns 0, or -errno of the first that failed with *ERROR. */
 static int walk(struct making *m, step *const steps[], size_t n, struct listener_error *error)
 {
-	int r = 0;
+	int first = 0;
 
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = steps[i](m);
-	if (r < 0)
+	for (size_t i = 0; i < n; i++) {
+		int r = steps[i](m);
+
+		if (r == 0 || first < 0)
+			continue;
+		first = r;
 		*error = (struct listener_error){.what = m->what, .error = -r};
-	return r;
+	}
+	return first;
 }
 
 /* A service of a .socket unit may be forbidden to make sockets of its own. */

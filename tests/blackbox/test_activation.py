@@ -396,6 +396,26 @@ def test_another_protocol_of_the_name(echod, manager, tmp_path):
         assert "no mptcp socket was passed" in log
 
 
+def test_families_of_the_unit(echod, manager, tmp_path):
+    """Which families come to a socket is decided before it is bound."""
+    s = manager.listen("web", unit_socket(TRANSPORTS["tcp6"], tmp_path))
+    for both in (True, False):
+        service = activated("web", TRANSPORTS["tcp6"], s.getsockname(),
+                            socket={"IPV6_V6ONLY": not both})
+        d = echod(service, ready=False)
+        if both:
+            assert "IPV6_V6ONLY is not that of the configuration" in refused(manager, d)
+        else:
+            manager.start(d)
+            ping(d.connect())
+
+
+def test_option_that_cannot_be_had(echod, manager, tcp):
+    tcp.keys["socket"] = {"TCP_CONGESTION": "no-such"}
+    log = refused(manager, echod(tcp, ready=False), 71)
+    assert 'passed as "web": TCP_CONGESTION: ' in log
+
+
 def test_socket_of_two_services(echod, manager, tcp):
     """By name and by address: the second is told."""
     bound = Service("tcp", f"127.0.0.1:{tcp.address[1]}", transport=TCP4, keys={"name": "bound"})

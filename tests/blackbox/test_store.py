@@ -302,6 +302,19 @@ def test_an_option_that_cannot_be_had(echod, manager, tmp_path):
     ping(d.connect())
 
 
+def test_an_option_that_cannot_be_undone(echod, manager, tmp_path):
+    """Said, and everything else is as it should be."""
+    service = TCP4.service(tmp_path, socket={"TCP_WINDOW_CLAMP": 40000})
+    d = manager.start(echod(service, ready=False))
+    service.keys = {"socket": {"SO_KEEPALIVE": True}, "backlog": 77}
+    start = d.mark()
+    manager.restart(d)
+    assert d.lines("warning: service=echo-tcp TCP_WINDOW_CLAMP: ", start)
+    with adopt(next(iter(manager.store.values()))) as s:
+        assert get(s, socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    ping(d.connect())
+
+
 def test_datagrams_know_their_destination(echod, manager, tmp_path):
     """The answer still comes from the address that was asked."""
     service = UDP4.service(tmp_path)
