@@ -11,11 +11,12 @@
 #include "varlink.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { LOOKS = 1 << 17 /* slots that are looked at in one go: well below a millisecond */ };
+enum { LOOKS = 1 << 17 /* slots that are looked at in one go: less than a millisecond */ };
 
 int control_list(struct control_listing *l, const struct supervisor *s, const char *service)
 {
@@ -83,8 +84,10 @@ static void list_crew(struct control_listing *l, const struct crew *c, json_t *l
 		      unsigned *looks, uint64_t now)
 {
 	while (l->slot < c->slots->n && *looks < LOOKS && json_array_size(list) < limit) {
-		json_t *found = connection(c, l->slot, now);
+		json_t *found = NULL;
 
+		if (atomic_load_explicit(&c->slots->owner[l->slot], memory_order_relaxed))
+			found = connection(c, l->slot, now);
 		if (found)
 			json_array_append_new(list, found);
 		l->slot++;

@@ -3,6 +3,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -510,6 +511,39 @@ def test_hostile_messages_end_the_line(daemon, path, name):
             pass
         assert line.receive() is None
         assert other.call("GetStatus")["parameters"]["pid"] == d.pid
+
+
+PIECES = [b"{", b"}", b"[", b"]", b'"', b":", b",", b"\0", b"null", b"true", b"1e99", b"-1",
+          b"\\u0000", b"\\ud83d\\ude00", b"\xc3\xa9", b"\xff", b"9" * 30, b"[" * 100,
+          b'"more":true', b'"oneway":true']
+VALID = [STATUS, b'{"method":"org.echod.Control.GetStats","parameters":{"service":"echo-tcp"}}',
+         b'{"method":"org.echod.Control.GetConnections","parameters":{"limit":5},"more":true}',
+         b'{"method":"org.echod.Control.GetOptions","oneway":true}',
+         b'{"method":"org.echod.Control.Reload","parameters":null}']
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_requests(daemon, path, seed):
+    """Requests that are nearly right, in all ways: the daemon serves on."""
+    d = daemon()
+    before = len(procs.descriptors(d.pid))
+    rng = random.Random(seed)
+    for _ in range(300):
+        with Line(path) as line:
+            try:
+                for _ in range(rng.randint(1, 5)):
+                    message = bytearray(rng.choice(VALID))
+                    for _ in range(rng.choice((0, 1, 2, 5, 20))):
+                        i = rng.randrange(len(message) + 1)
+                        message[i:i + rng.randint(0, 5)] = rng.choice(PIECES)
+                    line.raw(bytes(message) + b"\0" * rng.choice((0, 1, 1, 1, 2)))
+                line.sock.shutdown(socket.SHUT_WR)
+                while rng.random() < 0.9 and line.sock.recv(65536):
+                    pass
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+    assert ask(path, "GetStatus")["pid"] == d.pid
+    wait_for("no descriptors left", lambda: len(procs.descriptors(d.pid)) <= before)
 
 
 def test_nothing_hostile_in_an_answer(daemon, path):
