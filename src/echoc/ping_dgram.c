@@ -55,12 +55,15 @@ static void send_one(struct ping *p, uint32_t seq)
 }
 
 /* The number in a datagram of ours; 0 if it is none. */
-static uint32_t number_of(const struct ping *p, size_t size)
+static uint32_t number_of(struct ping *p, size_t size)
 {
-	uint32_t words[2];
+	uint32_t words[2], seq = p->oldest;
 
-	if (size < HEAD || p->conf->size < HEAD)
-		return p->oldest <= p->seq ? p->oldest : p->seq;
+	if (size < HEAD || p->conf->size < HEAD) {
+		while (seq < p->seq && ping_slot(p, seq) && ping_slot(p, seq)->answered)
+			seq++; /* several may come between two looks at the time */
+		return seq <= p->seq ? seq : p->seq;
+	}
 	memcpy(words, p->in, sizeof(words));
 	if (words[0] != p->id || words[1] > p->seq)
 		return 0;

@@ -183,6 +183,7 @@ class Daemon:
 
     def spawn(self):
         """Start the program without waiting for it to be ready."""
+        self.told_to_stop = False
         words = [*self.options.get("prefix", ()), *WRAPPER, ECHOD,
                  *self.arguments(), *self.options.get("arguments", ())]
         env = dict(os.environ, **self.options.get("env", {}))

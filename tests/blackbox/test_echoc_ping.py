@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import time
 
 import pytest
@@ -40,6 +41,25 @@ def test_every_model(echod, cell, tmp_path):
     assert r.code == OK and summary(r)["received"] == 10, r
     assert len(re.findall(r"seq=\d+ connect=[\d.]+ ms time=[\d.]+ ms$", r.out, re.M)) == 10
     assert "connect min/avg/max/mdev = " in r.out
+
+
+@pytest.mark.parametrize("size", [0, 7, 8])
+def test_answers_that_come_together(size):
+    """Datagrams too short for a number are taken in order, also when two answers are there at
+    once."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        s.settimeout(10 * SLOW)
+        p = start("ping", "--udp", "-c", 6, "-s", size, *QUICK, "127.0.0.1", s.getsockname()[1],
+                  text=True)
+        asked = [s.recvfrom(100) for _ in range(6)]
+        os.kill(p.pid, signal.SIGSTOP)
+        for data, client in asked:
+            s.sendto(data, client)
+        os.kill(p.pid, signal.SIGCONT)
+        out = p.communicate(timeout=10 * SLOW)[0]
+    assert "6 sent, 6 received, 0 lost (0%), 0 duplicated, 0 reordered" in out, out
+    assert p.returncode == OK
 
 
 @datagram_grid()
