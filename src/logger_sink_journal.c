@@ -8,6 +8,7 @@
 #include "log_record.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -42,11 +43,11 @@ static void add_text(struct bundle *b, const char *name, const char *value)
 	add(b, name, value, strlen(value));
 }
 
-static void add_number(struct bundle *b, const char *name, int value)
+static void add_number(struct bundle *b, const char *name, int64_t value)
 {
-	char text[16];
+	char text[24];
 
-	snprintf(text, sizeof(text), "%d", value);
+	snprintf(text, sizeof(text), "%" PRId64, value);
 	add_text(b, name, text);
 }
 
@@ -83,6 +84,9 @@ static int put(const struct log_record *r)
 	add_text(&b, "SYSLOG_IDENTIFIER", "echod");
 	add_number(&b, "SYSLOG_FACILITY", LOG_FAC(LOG_DAEMON));
 	add_number(&b, "SYSLOG_PID", r->pid);
+	/* The journal's own time is when it was written, which may be later. */
+	add_number(&b, "ECHOD_TIME_USEC",
+		   (int64_t)r->when.tv_sec * 1000000 + r->when.tv_nsec / 1000);
 	if (event_rows[r->event].id)
 		add_text(&b, "MESSAGE_ID", event_rows[r->event].id);
 	while ((id = log_record_next(r, &at))) {

@@ -99,12 +99,12 @@ class Datagrams:
         self.running.set()
 
     def vanish(self):
-        """Close the socket and remove its file."""
+        """Remove the socket's file, and close it."""
+        os.unlink(self.path)
         sock, self.socket = self.socket, None
         self.running.set()
         self.thread.join()
         sock.close()
-        os.unlink(self.path)
 
     def stop(self):
         if self.socket:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ def test_native_records(journal, echod, tmp_path, log):
     seconds = int(record.pop("ECHOD_DURATION_USEC")) / 1e6
     assert re.fullmatch("[0-9a-f]{32}", record.pop("MESSAGE_ID"))
     assert int(record.pop("SYSLOG_PID")) in d.workers()
+    assert abs(int(record.pop("ECHOD_TIME_USEC")) / 1e6 - time.time()) < 60
     assert record == {
         "MESSAGE": f"connection service=echo-tcp peer={peer} reason=eof bytes_in=7 bytes_out=7 "
                    f"seconds={seconds:.3f}",
@@ -343,7 +345,7 @@ def test_syslog(journal, echod, tmp_path):
         wait_for("drops", lambda: [m for m in messages if b" log messages were dropped" in m], 5.0)
         server.vanish()
         d.signal(signal.SIGUSR1)
-        d.wait_line('log.target "syslog" takes nothing (No such file or directory)')
+        d.wait_line('log.target "syslog" takes nothing (')
         d.wait_line("counters service=echo-tcp")
         d.stop()
     finally:

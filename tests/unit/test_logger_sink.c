@@ -118,6 +118,7 @@ static struct log_record record(enum event event, const struct event_field *fiel
 
 	log_record_init(&r, event, event_rows[event].level);
 	r.pid = 4711;
+	r.when = (struct timespec){.tv_sec = 1795403575, .tv_nsec = 7999};
 	for (; fields->id; fields++)
 		log_record_add(&r, fields);
 	return r;
@@ -137,7 +138,8 @@ static void test_journal(void **state)
 	assert_int_equal(logger_sink_journal.put(&r), 0);
 	snprintf(want, sizeof(want),
 		 "MESSAGE=service=one worker 2 (pid 77) died: signal 9 (Killed)\nPRIORITY=4\n"
-		 "SYSLOG_IDENTIFIER=echod\nSYSLOG_FACILITY=3\nSYSLOG_PID=4711\nMESSAGE_ID=%s\n"
+		 "SYSLOG_IDENTIFIER=echod\nSYSLOG_FACILITY=3\nSYSLOG_PID=4711\nECHOD_TIME_USEC="
+		 "1795403575000007\nMESSAGE_ID=%s\n"
 		 "ECHOD_SERVICE=one\nECHOD_WORKER=2\nECHOD_PID=77\nECHOD_SIGNAL=9\n",
 		 event_rows[EVENT_WORKER_DIED].id);
 	assert_string_equal(given, want);
@@ -154,7 +156,8 @@ static void test_journal_text_and_pairs(void **state)
 	r.level = LOG_ERR;
 	assert_int_equal(logger_sink_journal.put(&r), 0);
 	assert_string_equal(given, "MESSAGE=words\nPRIORITY=3\nSYSLOG_IDENTIFIER=echod\n"
-				   "SYSLOG_FACILITY=3\nSYSLOG_PID=4711\n");
+				   "SYSLOG_FACILITY=3\nSYSLOG_PID=4711\n"
+				   "ECHOD_TIME_USEC=1795403575000007\n");
 	r = record(EVENT_COUNTERS,
 		   (struct event_field[]){F_TEXT(SERVICE, "one"),
 					  F_TEXT(COUNTERS, "a_b=1  c=22 odd = x d="),
