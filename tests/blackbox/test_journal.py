@@ -294,7 +294,7 @@ def test_client(journal, echod, tmp_path, how, v4, v6, unix):
     for service, pattern in zip(services, names.values()):
         s = service.transport.socket()
         if service.name == "unix":  # a name that would be fields of its own
-            s.bind("\0a reason=forged ECHOD_REASON=forged\nECHOD_REASON=forged")
+            s.bind(f"\0{os.getpid()} reason=forged ECHOD_REASON=forged\nECHOD_REASON=forged")
         s.connect(service.address)
         ping(s)
         s.close()
