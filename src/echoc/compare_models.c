@@ -81,13 +81,16 @@ static int free_port(const struct sock_conf *sock, struct address *to)
 	return -EADDRINUSE;
 }
 
-/* The child becomes echod; what it says goes to LOG. */
-static void become(const char *argv[], int log)
+/* The child of PARENT becomes echod; what it says goes to LOG.  If the parent is gone already
+ * it does not: nothing would tell it to end. */
+static void become(const char *argv[], int log, pid_t parent)
 {
 	sigset_t none;
 
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(EXIT_FAILURE);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
@@ -112,7 +115,7 @@ static pid_t spawn(const struct compare_models *m, const struct model *model,
 		"--engine",         engine->name, "-o",   "log.target=stderr", "-o",
 		"log.level=notice", "-o",         clients};
 	int argc = 13;
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	snprintf(listen, sizeof(listen), "%s:%s", protocols[load->sock.protocol].name,
 		 address_format(&load->to, text));
@@ -125,7 +128,7 @@ static pid_t spawn(const struct compare_models *m, const struct model *model,
 	}
 	pid = fork();
 	if (pid == 0)
-		become(argv, log);
+		become(argv, log, parent);
 	return pid < 0 ? -errno : pid;
 }
 
