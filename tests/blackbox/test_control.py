@@ -39,6 +39,16 @@ def daemon(echod, tmp_path, path):
     return make
 
 
+def stall(d):
+    """A client that reads nothing: its worker cannot finish draining."""
+    s = d.connect()
+    s.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            s.send(bytes(65536))
+    return s
+
+
 # --- the methods
 
 
@@ -188,6 +198,21 @@ def test_options_of_datagrams(daemon, cell, tmp_path, path):
     assert ("IPV6_UNICAST_HOPS" in got) == (cell.transport.name == "udp6")
 
 
+def test_answer_that_is_too_large(daemon, path):
+    """It is refused, and one service is still to be had."""
+    services = []
+    for i in range(30):
+        port = free_port()
+        one = TCP4.service(None, "iterative", "epoll", port=port, name=f"s{i}")
+        one.listen = [f"127.0.0.{n}:{port}" for n in range(1, 65)]
+        services.append(one)
+    daemon(*services)
+    assert call(path, "GetOptions") == {"error": "org.echod.Control.TooLarge", "parameters": {}}
+    service, = ask(path, "GetOptions", service="s7")["services"]
+    assert len(service["listeners"]) == 64
+    assert len(ask(path, "GetStatus")["services"]) == 30
+
+
 def test_options_of_each_listener(daemon, path):
     ports = free_port(), free_port()
     one = TCP4.service(None, "prefork", "epoll", port=ports[0])
@@ -246,12 +271,7 @@ def test_connections_of_one_service(daemon, tmp_path, path):
 def test_draining_connections_are_listed(daemon, tmp_path, path):
     """A client that does not read its data keeps an old worker; it is seen meanwhile."""
     d = daemon(TCP4.service(tmp_path, "prefork", "epoll", workers=1))
-    s = d.connect()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    s.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        while True:
-            s.send(bytes(65536))
+    s = stall(d)
     d.services[0].keys["backlog"] = 20
     d.write_conf()
     assert call(path, "Reload") == {"parameters": {}}
@@ -388,15 +408,60 @@ def test_reload_of_one_who_leaves(daemon, path):
         assert line.call("GetStatus")["parameters"]["pid"] == d.pid  # no answer before it
 
 
+def test_reload_that_has_to_wait(daemon, tmp_path, path):
+    """While eight old crews drain the next reload waits.  Who waits keeps his place; who leaves
+    is forgotten; the rest is answered when there is room."""
+    d = daemon(TCP4.service(tmp_path, "iterative", "epoll"))
+    stalled = []
+    for i in range(8):
+        stalled.append(stall(d))
+        d.services[0].keys["backlog"] = 100 + i
+        d.write_conf()
+        assert call(path, "Reload") == {"parameters": {}}
+    before = len(d.lines("reloaded: "))
+    waiting = [Line(path) for _ in range(5)]
+    for line in waiting:
+        line.send("Reload")
+    gone, waiting = waiting[:2], waiting[2:]
+    crowd = [Line(path) for _ in range(80)]  # they take places, but not from who waits
+    for line in gone:
+        line.close()
+    assert ask(path, "GetStatus")["services"][0]["connections_draining"] == 8
+    assert len(d.lines("reloaded: ")) == before
+    stalled[0].close()
+    for line in waiting:
+        assert line.receive() == {"parameters": {}}
+        assert line.call("GetStatus")["parameters"]["pid"] == d.pid
+    for line in [*waiting, *crowd]:
+        line.close()
+    for s in stalled:
+        s.close()
+
+
+def test_stop_while_a_reload_waits(daemon, tmp_path, path):
+    d = daemon(TCP4.service(tmp_path, "iterative", "epoll"))
+    stalled = []
+    for i in range(8):
+        stalled.append(stall(d))
+        d.services[0].keys["backlog"] = 100 + i
+        d.write_conf()
+        assert call(path, "Reload") == {"parameters": {}}
+    with Line(path) as line:
+        line.send("Reload")
+        assert line.sock.getpeername() == path
+        ask(path, "GetStats")
+        d.signal(signal.SIGTERM)
+        reply = line.receive()
+    assert reply["error"] == "org.echod.Control.ReloadFailed"
+    assert reply["parameters"]["problems"] == ["echod is stopping"]
+    for s in stalled:
+        s.close()
+
+
 def test_reload_while_stopping(daemon, tmp_path, path):
     """Who asks a daemon that stops is told so; status tells too."""
     d = daemon(TCP4.service(tmp_path, "prefork", "epoll", workers=1))
-    s = d.connect()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    s.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        while True:
-            s.send(bytes(65536))
+    s = stall(d)
     with Line(path) as line:
         assert line.call("GetStatus")["parameters"]["state"] == "serving"
         d.signal(signal.SIGTERM)
@@ -726,6 +791,25 @@ def test_runtime_directory(echod, tmp_path, path):
     directory = os.path.dirname(path)
     echod(TCP4.service(tmp_path), env={"RUNTIME_DIRECTORY": f"{directory}:/nowhere"})
     assert ask(path, "GetStatus")["control"] == path
+
+
+@pytest.mark.parametrize("directory", ["relative", "/" + "x" * 100])
+def test_runtime_directory_that_cannot_be(echod, tmp_path, directory):
+    d = echod(TCP4.service(tmp_path), env={"RUNTIME_DIRECTORY": directory}, ready=False)
+    d.expected_exit = 71
+    d.spawn()
+    assert d.wait_exit() == 71
+    assert d.lines(f'control: "{directory}/control": the path is ')
+
+
+def test_oneway(daemon, path):
+    """What wants no answer gets none."""
+    d = daemon()
+    with Line(path) as line:
+        for method in ("GetStatus", "GetConnections", "Nope", "Reload"):
+            line.send(method, oneway=True)
+            line.send(method, oneway=True, more=True)
+        assert line.call("GetStatus")["parameters"]["pid"] == d.pid
 
 
 def test_no_control(echod, tmp_path, path):
