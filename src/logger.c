@@ -26,6 +26,7 @@ enum {
 	WINDOW = LOG_RECORD_WINDOW,
 	PLACES = 64,
 	DROPS_PAUSE = 1000,  /* ms between two reports of drops, while there is no end of them */
+	SETTLE = 500,        /* ms for the log to deal with the last records */
 	STOP_PATIENCE = 1000 /* ms for a logger that is blocked to write what it has */
 };
 
@@ -188,6 +189,7 @@ static bool take_next(struct desk *l, int fd)
 static void run(int fd, struct log_shared *shared)
 {
 	static struct desk desk;
+	const struct logger_sink *sink;
 	bool more = true;
 
 	desk.shared = shared;
@@ -203,6 +205,9 @@ static void run(int fd, struct log_shared *shared)
 	}
 	settle_due(&desk, 0, true);
 	tell_drops(&desk, UINT64_MAX);
+	sink = logger_sink_of((enum log_target)shared->target);
+	if (sink->settle)
+		sink->settle(SETTLE);
 }
 
 static _Noreturn void logger_main(const struct logger *l)

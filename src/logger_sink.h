@@ -13,6 +13,10 @@ struct logger_sink {
 
 	/* Write R.  Returns 0 or -errno: then nobody has it. */
 	int (*put)(const struct log_record *r);
+
+	/* Before this process ends: wait, at most MS, until what was put has been dealt with.
+	 * NULL: there is nothing to wait for. */
+	void (*settle)(int ms);
 };
 
 extern const struct logger_sink logger_sink_journal, logger_sink_syslog, logger_sink_stderr;

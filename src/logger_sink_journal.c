@@ -9,13 +9,21 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <systemd/sd-journal.h>
+#include <time.h>
+#include <unistd.h>
 
 #define SOCKET "/run/systemd/journal/socket"
+
+enum { LOOK = 2 /* ms between two looks: no event tells that a datagram was read */ };
 
 /* The fields of one record, as they are handed over. */
 struct bundle {
@@ -98,4 +106,35 @@ static int put(const struct log_record *r)
 	return sd_journal_sendv(b.iov, b.n);
 }
 
-const struct logger_sink logger_sink_journal = {.name = "journal", .put = put};
+/* journald asks /proc whose record it has, and without an answer journalctl -u does not show
+ * it: the last words of a start that failed, say.  It reads one datagram after the other from
+ * all senders, and is done with one before it takes the next; an empty one means nothing to
+ * it.  So when that is gone from our queue, all that came before has been dealt with. */
+static void settle(int ms)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = SOCKET};
+	struct timespec pause = {.tv_nsec = LOOK * 1000000};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int unread = 1;
+	ssize_t sent = -1;
+
+	if (fd < 0)
+		return;
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		unread = 0;
+	for (int waited = 0; unread > 0 && waited < ms; waited += LOOK) {
+		if (sent < 0)
+			sent = send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL);
+		else if (ioctl(fd, SIOCOUTQ, &unread) < 0)
+			break;
+		if (unread > 0)
+			nanosleep(&pause, NULL);
+	}
+	close(fd);
+}
+
+const struct logger_sink logger_sink_journal = {
+	.name = "journal",
+	.put = put,
+	.settle = settle,
+};

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 
 import harness
 
@@ -63,6 +64,8 @@ class Datagrams:
         self.path = path
         self.take = take
         self.running = threading.Event()
+        self.pause = 0  # seconds that a datagram keeps the reader busy
+        self.orphans = 0  # datagrams whose sender was gone when it came to them
         self.socket = None
         self.thread = None
 
@@ -71,6 +74,7 @@ class Datagrams:
         self.socket.bind(self.path)
         os.chmod(self.path, 0o666)
         self.socket.settimeout(0.1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.running.set()
         self.thread = threading.Thread(target=self.run, args=(self.socket,), daemon=True)
         self.thread.start()
@@ -81,14 +85,21 @@ class Datagrams:
             if not self.running.wait(0.1):
                 continue
             try:
-                data, ancillary, _, _ = sock.recvmsg(1 << 20, socket.CMSG_SPACE(4))
+                data, ancillary, _, _ = sock.recvmsg(1 << 20, 4096)
             except socket.timeout:
                 continue
-            for _, _, fds in ancillary:
-                fd = array.array("i", fds)[0]
-                size = os.fstat(fd).st_size
-                data = os.pread(fd, size, 0)
-                os.close(fd)
+            pid = 0
+            for _, kind, said in ancillary:
+                if kind == socket.SCM_CREDENTIALS:
+                    pid, _, _ = struct.unpack("3i", said)
+                elif kind == socket.SCM_RIGHTS:
+                    fd = array.array("i", said)[0]
+                    data = os.pread(fd, os.fstat(fd).st_size, 0)
+                    os.close(fd)
+            if not data:
+                continue  # a question whether all has been read
+            time.sleep(self.pause)
+            self.orphans += not os.path.exists(f"/proc/{pid}/cgroup")
             self.take(data)
 
     def hang(self):

@@ -168,6 +168,22 @@ def test_port_in_use_at_start(journal, echod, tmp_path):
     assert journal.wait(MESSAGE="cannot start: Address already in use")["ERRNO"] == "98"
 
 
+@needs_namespace
+def test_last_words_have_a_sender(journal, echod, tmp_path):
+    """journald finds the unit of a record by its sender's process: that is there until it has
+    dealt with the last one, also if the daemon cannot start and journald is slow."""
+    journal.pause = 0.03
+    service = TCP4.service(tmp_path, **SERVICE)
+    d = start(echod, journal, service)
+    other = make(echod, journal, service)
+    other.expected_exit = 71
+    other.spawn()
+    assert other.wait_exit() == 71
+    journal.wait(MESSAGE="cannot start: Address already in use")
+    stop(d, journal)
+    assert journal.orphans == 0
+
+
 def levels(d):
     """Lines as the journal's stream reads them: all have a level."""
     found = re.findall(r"^(?:<(\d)>)?(.*)$", d.log().rstrip("\n"), re.M)

@@ -190,6 +190,34 @@ static void test_equal(void **state)
 			assert_int_equal(address_equal(&a[i][0], &a[j][0]), i == j);
 }
 
+/* What may be known of a client that is not to be known: no host, no port, no scope, no path. */
+static void test_network(void **state)
+{
+	static const struct {
+		const char *text, *network;
+	} rows[] = {
+		{"192.0.2.77:50000", "192.0.2.0/24"},
+		{"255.255.255.255:1", "255.255.255.0/24"},
+		{"[2001:db8:1:2:3:4:5:6]:50000", "2001:db8:1::/48"},
+		{"[ffff:ffff:ffff:ffff::1]:1", "ffff:ffff:ffff::/48"},
+		{"[::1]:1", "::/48"},
+		{"[fe80::1%lo]:1", "fe80::/48"},
+		{"[::ffff:192.0.2.77]:1", "192.0.2.0/24"},
+	};
+	struct address a[2], none = {.len = 0};
+	char buf[ADDRESS_TEXT_MAX];
+	const char *why;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(address_parse_ip(rows[i].text, a, &why), 1);
+		assert_string_equal(address_format_network(&a[0], buf), rows[i].network);
+	}
+	assert_int_equal(address_parse_unix("/home/somebody/s", a, &why), 1);
+	assert_string_equal(address_format_network(&a[0], buf), "unix");
+	assert_string_equal(address_format_network(&none, buf), "unix");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_odd_names),
 		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_network),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,12 +22,15 @@ static char given[65536]; /* a line for each field */
 static char reached[120];
 static char said[4096];
 static int socket_error, connect_error, journal_result, write_error;
+static int sends, looks, full_for, unread_for, ioctl_error;
 static size_t write_most;
 
 int __wrap_sd_journal_sendv(const struct iovec *iov, int n);
 int __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len);
 int __wrap_socket(int family, int type, int protocol);
 int __real_socket(int family, int type, int protocol);
+ssize_t __wrap_send(int fd, const void *buf, size_t n, int flags);
+int __wrap_ioctl(int fd, unsigned long request, int *value);
 ssize_t __wrap_write(int fd, const void *buf, size_t n);
 ssize_t __real_write(int fd, const void *buf, size_t n);
 void __wrap_syslog(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -57,6 +60,29 @@ int __wrap_socket(int family, int type, int protocol)
 {
 	errno = socket_error;
 	return socket_error ? -1 : __real_socket(family, type, protocol);
+}
+
+/* The journal's queue is full for so many tries. */
+ssize_t __wrap_send(int fd, const void *buf, size_t n, int flags)
+{
+	(void)fd;
+	(void)buf;
+	assert_int_equal(n, 0);
+	assert_true(flags & MSG_DONTWAIT);
+	sends++;
+	errno = EAGAIN;
+	return sends > full_for ? 0 : -1;
+}
+
+/* It has been read after so many looks. */
+int __wrap_ioctl(int fd, unsigned long request, int *value)
+{
+	(void)fd;
+	(void)request;
+	looks++;
+	errno = ioctl_error;
+	*value = looks > unread_for ? 0 : 768;
+	return ioctl_error ? -1 : 0;
 }
 
 ssize_t __wrap_write(int fd, const void *buf, size_t n)
@@ -108,6 +134,7 @@ static int setup(void **state)
 	(void)state;
 	given[0] = reached[0] = said[0] = '\0';
 	socket_error = connect_error = journal_result = write_error = 0;
+	sends = looks = full_for = unread_for = ioctl_error = 0;
 	write_most = 0;
 	return 0;
 }
@@ -215,6 +242,36 @@ static void test_journal_errors(void **state)
 	assert_int_equal(logger_sink_journal.put(&r), -EMFILE);
 }
 
+/* The wait for the journal ends when it has read all, when there is none, or in time. */
+static void test_settle(void **state)
+{
+	(void)state;
+	full_for = 3;
+	unread_for = 2;
+	logger_sink_journal.settle(1000);
+	assert_int_equal(sends, 4);
+	assert_int_equal(looks, 3);
+	unread_for = 1 << 30;
+	logger_sink_journal.settle(20);
+	assert_in_range(looks, 4, 14);
+	full_for = 1 << 30;
+	looks = sends = 0;
+	logger_sink_journal.settle(20);
+	assert_in_range(sends, 2, 12);
+	assert_int_equal(looks, 0);
+	full_for = 0;
+	ioctl_error = EINVAL;
+	logger_sink_journal.settle(1000);
+	assert_int_equal(looks, 1);
+	connect_error = ENOENT;
+	sends = 0;
+	logger_sink_journal.settle(1000);
+	connect_error = 0;
+	socket_error = EMFILE;
+	logger_sink_journal.settle(1000);
+	assert_int_equal(sends, 0);
+}
+
 static void test_syslog(void **state)
 {
 	struct log_record r = record(EVENT_STOPPING, (struct event_field[]){{.id = FIELD_NONE}});
@@ -266,6 +323,7 @@ int main(void)
 		cmocka_unit_test_setup(test_journal_text_and_pairs, setup),
 		cmocka_unit_test_setup(test_journal_many, setup),
 		cmocka_unit_test_setup(test_journal_errors, setup),
+		cmocka_unit_test_setup(test_settle, setup),
 		cmocka_unit_test_setup(test_syslog, setup),
 		cmocka_unit_test_setup(test_stderr, setup),
 		cmocka_unit_test_setup(test_targets, setup),
