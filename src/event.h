@@ -45,6 +45,8 @@ enum event {
 	EVENT_LOG_DROPPED,
 	EVENT_MANAGER_SILENT,
 	EVENT_MANAGER_BACK,
+	EVENT_PASSED_WRONG,
+	EVENT_PASSED_UNFIT,
 	N_EVENTS
 };
 
@@ -76,6 +78,8 @@ enum field {
 	FIELD_FILE,
 	FIELD_LINE,
 	FIELD_WHAT,
+	FIELD_DESCRIPTOR,
+	FIELD_NAME,
 	FIELD_TARGET,
 	FIELD_DROPPED,
 	FIELD_REPEATED, /* the logger's: how often it was said without being written */

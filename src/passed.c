@@ -172,14 +172,14 @@ void passed_close(struct passed *p)
 void passed_log(struct passed *p)
 {
 	if (p->problem)
-		log_err("LISTEN_FDS, LISTEN_FDNAMES: %s: no descriptor is taken", p->problem);
+		log_event(EVENT_PASSED_WRONG, F_TEXT(WHAT, p->problem));
 	for (size_t i = 0; i < p->n; i++) {
 		struct passed_socket *s = &p->socket[i];
 
 		if (!s->unfit || s->stored || s->fd < 0)
 			continue;
-		log_notice("descriptor %d, passed as \"%s\", %s: it is closed", s->number, s->name,
-			   s->unfit);
+		log_event(EVENT_PASSED_UNFIT, F_NUMBER(DESCRIPTOR, s->number),
+			  F_TEXT(NAME, s->name), F_TEXT(WHAT, s->unfit));
 		close_one(s);
 	}
 }
