@@ -45,6 +45,9 @@ enum control_next control_call(struct control_call *call, const char *method);
 enum control_next control_fail(struct control_call *call, const char *error, const char *parameter,
 			       const char *value);
 
+/* control_interface.c: descriptions in Varlink's language. */
+extern const char control_interface[], control_interface_service[];
+
 /* control_report.c: one function for each method that reports; SERVICE alone, unless NULL.
  * Return NULL without memory. */
 json_t *control_status(const struct supervisor *s, const char *service, uint64_t now);

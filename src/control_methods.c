@@ -6,6 +6,8 @@
 #include "supervisor.h"
 #include "varlink.h"
 
+#include "config.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +16,8 @@ enum {
 	LIMIT_MOST = 10000 /* connections in the one answer of a call without more */
 };
 
-static const char interface[] = "org.echod.Control";
+#define CONTROL "org.echod.Control"
+#define SERVICE "org.varlink.service"
 
 /* A parameter of a method; all may be left out. */
 struct parameter {
@@ -23,7 +26,7 @@ struct parameter {
 };
 
 struct method {
-	const char *name;
+	const char *name; /* with its interface */
 	bool trusted_only;
 	struct parameter parameters[2];
 	enum control_next (*run)(struct control_call *call);
@@ -90,8 +93,7 @@ static enum control_next get_connections(struct control_call *call)
 	json_t *all;
 
 	if (n < 1 || n > LIMIT_MOST)
-		return control_fail(call, "org.varlink.service.InvalidParameter", "parameter",
-				    "limit");
+		return control_fail(call, SERVICE ".InvalidParameter", "parameter", "limit");
 	if (control_list(call->listing, call->s, service(call)) < 0)
 		return answer(call, NULL);
 	if (call->more)
@@ -111,15 +113,39 @@ static enum control_next reload(struct control_call *call)
 	return CONTROL_RELOAD;
 }
 
+static enum control_next get_info(struct control_call *call)
+{
+	return answer(call, json_pack("{s:s s:s s:s s:s s:[s s]}", "vendor", PACKAGE_NAME,
+				      "product", PACKAGE_NAME, "version", PACKAGE_VERSION, "url",
+				      PACKAGE_URL, "interfaces", SERVICE, CONTROL));
+}
+
+static enum control_next get_description(struct control_call *call)
+{
+	const char *name = json_string_value(given(call, "interface")), *text;
+
+	if (!name)
+		return control_fail(call, SERVICE ".InvalidParameter", "parameter", "interface");
+	if (strcmp(name, CONTROL) == 0)
+		text = control_interface;
+	else if (strcmp(name, SERVICE) == 0)
+		text = control_interface_service;
+	else
+		return control_fail(call, SERVICE ".InterfaceNotFound", "interface", name);
+	return answer(call, json_pack("{s:s}", "description", text));
+}
+
 static const struct method methods[] = {
-	{"GetStatus", false, {{"service", JSON_STRING}}, get_status},
-	{"GetStats", false, {{"service", JSON_STRING}}, get_stats},
-	{"GetOptions", false, {{"service", JSON_STRING}}, get_options},
-	{"GetConnections",
+	{SERVICE ".GetInfo", false, {{NULL, JSON_NULL}}, get_info},
+	{SERVICE ".GetInterfaceDescription", false, {{"interface", JSON_STRING}}, get_description},
+	{CONTROL ".GetStatus", false, {{"service", JSON_STRING}}, get_status},
+	{CONTROL ".GetStats", false, {{"service", JSON_STRING}}, get_stats},
+	{CONTROL ".GetOptions", false, {{"service", JSON_STRING}}, get_options},
+	{CONTROL ".GetConnections",
 	 true,
 	 {{"service", JSON_STRING}, {"limit", JSON_INTEGER}},
 	 get_connections},
-	{"Reload", true, {{NULL, JSON_NULL}}, reload},
+	{CONTROL ".Reload", true, {{NULL, JSON_NULL}}, reload},
 };
 
 enum control_next control_fail(struct control_call *call, const char *error, const char *parameter,
@@ -161,39 +187,39 @@ static bool has_service(const struct supervisor *s, const char *name)
 	return false;
 }
 
-/* The interface is what stands before the last dot. */
-static enum control_next no_interface(struct control_call *call, const char *method,
-				      const char *dot)
+/* No method is called so.  The interface is what stands before the last dot. */
+static enum control_next no_method(struct control_call *call, const char *method)
 {
-	char *name = strndup(method, (size_t)(dot - method));
+	const char *dot = strrchr(method, '.');
+	size_t len = dot ? (size_t)(dot - method) : 0;
 	enum control_next next;
+	char *name;
 
-	next = control_fail(call, "org.varlink.service.InterfaceNotFound", "interface", name);
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (strncmp(methods[i].name, method, len + 1) == 0 && dot)
+			return control_fail(call, SERVICE ".MethodNotFound", "method", method);
+	name = strndup(method, len);
+	next = control_fail(call, SERVICE ".InterfaceNotFound", "interface", name);
 	free(name);
 	return next;
 }
 
 enum control_next control_call(struct control_call *call, const char *method)
 {
-	const char *dot = strrchr(method, '.'), *wrong;
 	const struct method *m = NULL;
+	const char *wrong;
 
-	if (!dot || strlen(interface) != (size_t)(dot - method) ||
-	    strncmp(method, interface, strlen(interface)) != 0)
-		return no_interface(call, method, dot ? dot : method);
 	for (size_t i = 0; !m && i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (strcmp(methods[i].name, dot + 1) == 0)
+		if (strcmp(methods[i].name, method) == 0)
 			m = &methods[i];
 	if (!m)
-		return control_fail(call, "org.varlink.service.MethodNotFound", "method", method);
+		return no_method(call, method);
 	if (m->trusted_only && !call->trusted)
-		return control_fail(call, "org.varlink.service.PermissionDenied", NULL, NULL);
+		return control_fail(call, SERVICE ".PermissionDenied", NULL, NULL);
 	wrong = wrong_parameter(call, m);
 	if (wrong)
-		return control_fail(call, "org.varlink.service.InvalidParameter", "parameter",
-				    wrong);
+		return control_fail(call, SERVICE ".InvalidParameter", "parameter", wrong);
 	if (service(call) && !has_service(call->s, service(call)))
-		return control_fail(call, "org.echod.Control.NoSuchService", "service",
-				    service(call));
+		return control_fail(call, CONTROL ".NoSuchService", "service", service(call));
 	return m->run(call);
 }

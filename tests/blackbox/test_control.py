@@ -4,11 +4,13 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -473,6 +475,72 @@ def test_reload_while_stopping(daemon, tmp_path, path):
     s.close()
 
 
+# --- what the interface is said to be
+
+
+def idl(text):
+    """({type: field list}, {method: (in, out)}, {error: field list}) of a description."""
+    text = re.sub(r"#.*", "", text)
+    types = dict(re.findall(r"^type (\w+) (\(.*?\))\s*(?=^\w|\Z)", text, re.M | re.S))
+    methods = {m[0]: m[1:] for m in re.findall(
+        r"^method (\w+)(\(.*?\)) ->\s*(\(.*?\))\s*(?=^\w|\Z)", text, re.M | re.S)}
+    errors = dict(re.findall(r"^error (\w+) (\(.*?\))\s*(?=^\w|\Z)", text, re.M | re.S))
+    return types, methods, errors
+
+
+def fits(kind, value, types):
+    """Is VALUE of the type KIND?"""
+    kind = kind.strip()
+    if kind.startswith("?"):
+        return value is None or fits(kind[1:], value, types)
+    if kind.startswith("[]"):
+        return isinstance(value, list) and all(fits(kind[2:], v, types) for v in value)
+    if kind.startswith("[string]"):
+        return isinstance(value, dict) and all(fits(kind[8:], v, types) for v in value.values())
+    if kind in types:
+        return fits(types[kind], value, types)
+    if kind.startswith("(") and ":" not in kind and kind.strip("() "):
+        return value in re.findall(r"\w+", kind)
+    if kind.startswith("("):
+        fields = re.findall(r"(\w+):\s*(\??(?:\[\w*\])*(?:\([^()]*\)|\w+))", kind[1:-1])
+        assert isinstance(value, dict)
+        assert set(value) <= {name for name, _ in fields}, set(value) ^ {n for n, _ in fields}
+        for name, inner in fields:
+            assert fits(inner, value.get(name), types), (name, inner, value.get(name))
+        return True
+    return {"string": isinstance(value, str), "object": isinstance(value, dict),
+            "int": isinstance(value, int) and not isinstance(value, bool),
+            "float": isinstance(value, (int, float)) and not isinstance(value, bool),
+            "bool": isinstance(value, bool)}[kind]
+
+
+def test_answers_are_as_described(daemon, tmp_path, path):
+    """What the daemon tells of its interface is what it does."""
+    d = daemon(TCP4.service(tmp_path), UDP4.service(tmp_path, "prefork"))
+    ping(d.connect())
+    info = call(path, "org.varlink.service.GetInfo")["parameters"]
+    assert info["interfaces"] == ["org.varlink.service", "org.echod.Control"]
+    assert info["version"] == ask(path, "GetStatus")["version"]
+
+    def describe(name):
+        return call(path, "org.varlink.service.GetInterfaceDescription", {"interface": name})
+    for name in info["interfaces"]:
+        assert f"interface {name}\n" in describe(name)["parameters"]["description"]
+    assert describe("a.b") == {"error": "org.varlink.service.InterfaceNotFound",
+                               "parameters": {"interface": "a.b"}}
+    assert describe(None)["parameters"] == {"parameter": "interface"}
+    types, methods, errors = idl(describe("org.echod.Control")["parameters"]["description"])
+    assert set(methods) == {"GetStatus", "GetStats", "GetOptions", "GetConnections", "Reload"}
+    for method, (_, out) in methods.items():
+        assert fits(out, ask(path, method), types), method
+    assert fits(errors["NoSuchService"], call(path, "GetStats", {"service": "x"})["parameters"],
+                types)
+    d.expect_error(".")
+    d.conf_file.write_text("nonsense")
+    assert fits(errors["ReloadFailed"], call(path, "Reload")["parameters"], types)
+    assert set(errors) == {"NoSuchService", "ReloadFailed", "TooLarge"}
+
+
 # --- who may
 
 
@@ -491,18 +559,17 @@ def test_who_may_call_what(daemon, path):
 
 
 @root
-def test_own_user_may_reload(daemon, tmp_path, path):
+def test_own_user_may_reload(daemon, path):
     """A daemon that runs as a user takes that user's orders, and root's."""
     os.chmod(os.path.dirname(path), 0o777)
-    for part in [tmp_path, *tmp_path.parents]:
-        if part != part.parent and not os.stat(part).st_mode & 0o001:
-            os.chmod(part, os.stat(part).st_mode | 0o011)
 
     def become():
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    daemon(preexec=become)
+    d = daemon(preexec=become, ready=False)
+    d.conf_file = Path(os.path.dirname(path)) / "echod.conf"  # tmp_path is root's alone
+    d.start()
     assert call_as(NOBODY, path, "Reload") == {"parameters": {}}
     assert call(path, "Reload") == {"parameters": {}}
     assert call_as(12345, path, "Reload")["error"] == "org.varlink.service.PermissionDenied"
