@@ -104,6 +104,51 @@ static int take_over(struct claiming *c, struct passed_socket *from, struct list
 	return r < 0 ? r : listener_options_try(l, c->service, error);
 }
 
+/* Does the listener L, which goes with this change, keep us from binding A? */
+static bool in_the_way(const struct claiming *c, const struct listener *l, const struct address *a)
+{
+	return !l->wanted && protocols[l->protocol].type == protocols[c->service->protocol].type &&
+	       l->asked.sa.sa_family == a->sa.sa_family && address_port(a) != 0 &&
+	       address_port(&l->endpoint.address) == address_port(a);
+}
+
+/* Let others bind the port of every listener that is in the way of A; or, unless SHARE, no
+ * more.  Returns how many there are. */
+static size_t share_port(const struct claiming *c, const struct address *a, int share)
+{
+	int reuse = sockopt_find("SO_REUSEPORT");
+	size_t n = 0;
+
+	for (struct listener *l = c->s->listeners; l; l = l->next) {
+		const struct sockopt_value *v = &l->service->sockopts.value[reuse];
+		int on = share || (v->set && v->number);
+
+		if (!in_the_way(c, l, a))
+			continue;
+		setsockopt(l->endpoint.fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+		n++;
+	}
+	return n;
+}
+
+/* From 127.0.0.1:7 to *:7 or back: for as long as both are open they share the port, which
+ * the kernel allows to sockets of one user that all agree. */
+static struct listener *open_beside(const struct claiming *c, const struct address *a,
+				    struct listener_error *error)
+{
+	int off = 0, reuse = sockopt_find("SO_REUSEPORT");
+	struct service_conf sharing = *c->service;
+	struct listener *l = NULL;
+
+	sharing.sockopts.value[reuse] = (struct sockopt_value){.set = true, .number = 1};
+	if (share_port(c, a, 1) > 0)
+		l = listener_open(&sharing, a, error);
+	share_port(c, a, 0);
+	if (l && !c->service->sockopts.value[reuse].number)
+		setsockopt(l->endpoint.fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+	return l;
+}
+
 /* A port that was ours until now is free when everybody who shares it has closed it: the
  * manager, a worker that drains, a logger that has just been forked.  Of that the kernel tells
  * nobody. */
@@ -113,6 +158,8 @@ static struct listener *open_new(const struct claiming *c, const struct address 
 	uint64_t until = c->s->let_go_at + LINGER;
 	struct listener *l = listener_open(c->service, a, error);
 
+	if (!l && error->error == EADDRINUSE)
+		l = open_beside(c, a, error);
 	while (!l && error->error == EADDRINUSE && c->s->let_go_at && timer_now() < until) {
 		poll(NULL, 0, AGAIN);
 		l = listener_open(c->service, a, error);

@@ -205,6 +205,55 @@ def test_a_port_is_free_when_the_reload_is_over(echod, manager, tmp_path):
     ping(d.connect(one))
 
 
+@pytest.mark.parametrize("name", [n for n in ALL if "unix" not in n])
+@pytest.mark.parametrize("managed", [True, False])
+def test_reload_to_a_wider_address_and_back(echod, manager, tmp_path, name, managed):
+    """The line that every administrator changes; the port is ours alone then."""
+    transport = TRANSPORTS[name]
+    service = transport.service(tmp_path)
+    narrow, port = service.listen, service.address[1]
+    d = manager.start(echod(service, ready=False)) if managed else echod(service)
+    for listen in (f"*:{port}", narrow, f"*:{port}"):
+        service.listen = listen
+        d.write_conf([service])
+        d.reload()
+        wait_for("the old workers to end", lambda: len(d.workers()) == os.cpu_count(), 2.0)
+        ping(d.connect())
+        with transport.socket() as other:
+            if transport.datagram:  # (of a stream's port the kernel remembers that it was shared)
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            else:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError):
+                other.bind(service.address)
+                other.listen()
+    if managed:
+        wait_stored(manager, 2)
+        start = d.mark()
+        manager.restart(d)
+        assert len(taken(d, start)) == 2
+    ping(d.connect())
+
+
+def test_reload_to_a_port_of_another(echod, manager, tmp_path):
+    """Of which only one address is ours: all stays as it was."""
+    service = TCP4.service(tmp_path)
+    narrow, port = service.listen, service.address[1]
+    d = manager.start(echod(service, ready=False))
+    d.expect_error("Address already in use|reload failed")
+    with socket.create_server(("127.0.0.2", port)):
+        service.listen = f"*:{port}"
+        d.write_conf([service])
+        d.reload(ok=False)
+        ping(d.connect())
+    d.reload()
+    ping(d.connect())
+    service.listen = narrow
+    d.write_conf([service])
+    d.reload()
+    ping(d.connect())
+
+
 def test_failed_reload_stores_nothing(echod, manager, tmp_path):
     one, two, bad = (TCP4.service(tmp_path, name=n) for n in ("one", "two", "bad"))
     d = manager.start(echod(one, ready=False))
