@@ -8,6 +8,7 @@ anything of its name is left at the end.
 
 import atexit
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def pytest_configure(config):
     """The first process makes the directory; those of xdist inherit its name.  To be told to
     end is to end in order, with all containers gone."""
     directory = work_directory()
-    containers.token = directory.name.replace(".", "-").lower()
+    containers.token = re.sub("[^a-z0-9]", "-", directory.name.lower())
     containers.token += os.environ.get("PYTEST_XDIST_WORKER", "")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -71,6 +72,24 @@ def pytest_runtest_makereport(item):
         except (OSError, subprocess.SubprocessError) as e:
             text = f"no journal: {e}\n{machine.log()[-3000:]}"
         report.sections.append((f"journal of {machine.name}", text))
+
+
+@pytest.fixture
+def figure(record_property):
+    """figure(TEXT): something measured, shown at the end of the run."""
+    return lambda text: record_property("figure", text)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The figures, also of tests that passed."""
+    lines = [f"{report.nodeid.split('::')[-1].split('@')[0]}: {value}"
+             for reports in terminalreporter.stats.values() for report in reports
+             if getattr(report, "when", "") == "call"
+             for name, value in report.user_properties if name == "figure"]
+    if lines:
+        terminalreporter.section("figures")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
 
 
 def skip_all(reason):

@@ -12,6 +12,7 @@ import ctypes
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HO
                "TERM": "dumb", "SYSTEMD_PAGER": "cat", "SYSTEMD_COLORS": "0",
                "DEBIAN_FRONTEND": "noninteractive"}
 CGROUPS = Path("/sys/fs/cgroup")
+OUR_MISTAKE = re.compile(r"(?i)invalid|unrecognized option|failed to parse|usage")
 numbers = itertools.count(1)
 token = f"echod-{os.getpid()}"  # in the name of everything that we make; conftest.py sets it
 
@@ -108,6 +110,7 @@ class Machine:
             (group / "cgroup.procs").write_text("0")
 
     def spawn(self):
+        assert re.fullmatch("[a-z0-9][a-z0-9-]{0,62}", self.name), self.name
         for parent in own_groups():
             group = parent / self.name
             group.mkdir()
@@ -132,6 +135,7 @@ class Machine:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             if self.process.poll() is not None:
+                assert not OUR_MISTAKE.search(self.log()), self.log()
                 raise NoBoot(f"systemd-nspawn: exit code {self.process.returncode}\n"
                              f"{self.log()[-3000:]}")
             self.init = next(iter(children(self.process.pid)), 0)

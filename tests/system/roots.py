@@ -186,6 +186,7 @@ class Roots:
 
 def copy_root(source, target):
     """SOURCE once more, with owners, links and devices."""
+    shutil.rmtree(target, ignore_errors=True)
     run_step("cp", ["cp", "-a", "--reflink=auto", str(source), str(target)], 300)
 
 
