@@ -9,6 +9,7 @@ import pytest
 CONF = "/etc/echod/echod.conf"
 DROPINS = "/usr/share/echod/dropins"
 OWN = "/etc/systemd/system/echod.service.d"
+ECHOD = ["SYSLOG_IDENTIFIER=echod"]  # also what is said by a process that has ended at once
 DENIED = re.compile(r"not permitted|[Pp]ermission denied|Read-only file system")
 # What the example in the file cannot be on every host.
 EXAMPLES = {"SO_BINDTODEVICE": '"lo"', "TCP_CONGESTION": '"reno"',
@@ -46,7 +47,7 @@ def link(machine, *names):
 
 
 def complaints(machine, mark):
-    return [m for m in machine.messages("-u", "echod.service", after=mark) if DENIED.search(m)]
+    return [m for m in machine.messages(*ECHOD, after=mark) if DENIED.search(m)]
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_what_is_not_noted_works(everything):
     mark = machine.mark()
     machine.systemctl("restart", "echod")
     assert complaints(machine, mark) == []
-    machine.wait_message("ready: 2 services", "-u", "echod.service", after=mark)
+    machine.wait_message("ready: 2 services", *ECHOD, after=mark)
 
 
 def test_what_is_noted_needs_its_drop_in(everything):
@@ -80,12 +81,11 @@ def test_what_is_noted_needs_its_drop_in(everything):
     assert named == {"net-admin.conf", "scheduling.conf"}
     mark = machine.mark()
     machine.fails("systemctl", "restart", "echod")
-    said = "\n".join(machine.messages("-u", "echod.service", after=mark))
-    assert "the drop-in net-admin.conf gives it" in said
+    machine.wait_message("the drop-in net-admin.conf gives it", *ECHOD, after=mark)
     link(machine, *named)
     mark = machine.mark()
     machine.systemctl("restart", "echod")
-    machine.wait_message("ready: 2 services", "-u", "echod.service", after=mark)
+    machine.wait_message("ready: 2 services", *ECHOD, after=mark)
     assert complaints(machine, mark) == []
     # A worker has the priority, and none of the capabilities.
     worker = next(p for p, t in machine.members().items() if " worker 1" in t)
@@ -100,7 +100,7 @@ def test_priority_without_its_drop_in(machine):
     machine.write(CONF, machine.read(CONF).replace("nice = 0;", "nice = 5;"))
     mark = machine.mark()
     machine.systemctl("restart", "echod")
-    machine.wait_message("the drop-in scheduling.conf gives it", "-u", "echod.service",
+    machine.wait_message("the drop-in scheduling.conf gives it", *ECHOD,
                          after=mark)
 
 
@@ -113,7 +113,7 @@ def test_path_elsewhere(machine):
     assert "ReadWritePaths=" in check(machine)[1]
     mark = machine.mark()
     machine.fails("systemctl", "restart", "echod")
-    machine.wait_message("takes a drop-in with ReadWritePaths=", "-u", "echod.service", after=mark)
+    machine.wait_message("takes a drop-in with ReadWritePaths=", *ECHOD, after=mark)
     machine.write(f"{OWN}/paths.conf", "[Service]\nReadWritePaths=/srv/echo\n")
     machine.systemctl("daemon-reload")
     machine.systemctl("restart", "echod")
@@ -128,4 +128,4 @@ def test_addresses_without_a_network(machine):
     machine.write(CONF, 'services = ( { listen = [ "127.0.0.1:7", "127.0.0.1:7007" ]; } );\n')
     mark = machine.mark()
     machine.fails("systemctl", "start", "echod")
-    machine.wait_message('activation = "NAME"', "-u", "echod.service", after=mark)
+    machine.wait_message('activation = "NAME"', *ECHOD, after=mark)
