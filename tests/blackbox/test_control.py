@@ -19,7 +19,7 @@ import procs
 from control import NOBODY, Line, ask, call, call_as
 from grid import TCP4, TRANSPORTS, UDP4, datagram_grid, stream_grid
 from harness import SLOW, free_port, never, wait_for
-from talk import exchange, payload, ping
+from talk import exchange, payload, ping, push_until_stuck
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 
@@ -42,12 +42,10 @@ def daemon(echod, tmp_path, path):
 
 
 def stall(d):
-    """A client that reads nothing: its worker cannot finish draining."""
+    """A client that reads nothing, when all buffers are full: its worker cannot finish
+    draining."""
     s = d.connect()
-    s.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        while True:
-            s.send(bytes(65536))
+    push_until_stuck(s, 256 << 20)
     return s
 
 
@@ -420,7 +418,7 @@ def test_reload_that_has_to_wait(daemon, tmp_path, path):
         d.services[0].keys["backlog"] = 100 + i
         d.write_conf()
         assert call(path, "Reload") == {"parameters": {}}
-    before = len(d.lines("reloaded: "))
+    wait_for("eight lines", lambda: len(d.lines("reloaded: ")) == 8)
     waiting = [Line(path) for _ in range(5)]
     for line in waiting:
         line.send("Reload")
@@ -429,7 +427,7 @@ def test_reload_that_has_to_wait(daemon, tmp_path, path):
     for line in gone:
         line.close()
     assert ask(path, "GetStatus")["services"][0]["connections_draining"] == 8
-    assert len(d.lines("reloaded: ")) == before
+    assert len(d.lines("reloaded: ")) == 8
     stalled[0].close()
     for line in waiting:
         assert line.receive() == {"parameters": {}}
@@ -555,6 +553,7 @@ def test_who_may_call_what(daemon, path):
         assert call_as(NOBODY, path, method) == {
             "error": "org.varlink.service.PermissionDenied", "parameters": {}}
     assert call(path, "Reload") == {"parameters": {}}
+    d.wait_line("reloaded: ", start)
     assert len(d.lines("reloaded: ", start)) == 1
 
 
