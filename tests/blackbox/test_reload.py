@@ -11,7 +11,8 @@ import time
 import pytest
 
 import procs
-from grid import MANY_AT_ONCE, STREAM_PAIRS, TCP4, TRANSPORTS, UDP4, Cell, stream_grid
+from grid import (MANY_AT_ONCE, STREAM_PAIRS, TCP4, TRANSPORTS, UDP4, Cell, have_mptcp,
+                  stream_grid)
 from harness import SLOW, wait_for
 from talk import at_end, exchange, payload, ping, receive
 
@@ -215,6 +216,20 @@ def test_listen_address_moves(echod, tmp_path):
     ping(two.connect())
     with pytest.raises(ConnectionRefusedError):
         one.connect()
+
+
+def test_address_changes_its_protocol(echod, tmp_path):
+    """From TCP to MPTCP on the same port."""
+    if not have_mptcp():
+        pytest.skip("the kernel has no MPTCP")
+    old = TCP4.service(tmp_path)
+    new = TRANSPORTS["mptcp4"].service(tmp_path)
+    d = echod(old)
+    ping(d.connect())
+    new.listen, new.address = old.listen, old.address
+    d.write_conf([new])
+    d.reload()
+    exchange(d.connect(), payload(10000))
 
 
 @pytest.mark.parametrize("text,place", [
