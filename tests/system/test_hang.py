@@ -99,8 +99,8 @@ def test_init_hangs(machine, figure):
     """Process 1 stands still for longer than the watchdog's period; workers are replaced and
     configurations are read all the same."""
     main = machine.main()
-    before = load(machine)
     with clients.churn(machine, "tcp:127.0.0.1:7", "udp:127.0.0.1:7") as seen:
+        before = load(machine)
         with machine.held(machine.init):
             start = time.monotonic()
             during = load(machine, 8)
@@ -111,8 +111,8 @@ def test_init_hangs(machine, figure):
             machine.run("echoctl", "reload")
             clients.check_echoes(machine, [("tcp", "127.0.0.1", 7007)])
             time.sleep(max(0, 12 - (time.monotonic() - start)))
+        after = load(machine)
     clients.check_nobody_refused(seen, figure)
-    after = load(machine)
     compare(figure, "process 1", before, during, after)
     for counts in seen.values():
         assert counts["echo"] < BOUND

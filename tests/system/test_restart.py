@@ -6,6 +6,7 @@ import signal
 import time
 
 import clients
+from configs import CONF, add_service, file_of, one_service, set_key
 from harness import wait_for
 
 TARGETS = ("tcp:127.0.0.1:7", "tcp:[::1]:7", "udp:127.0.0.1:7")
@@ -27,15 +28,39 @@ def test_hundred_restarts(machine, figure):
 
 
 def test_upgrade(machine, roots, figure):
-    """apt installs a newer package."""
-    before = machine.main()
-    with clients.churn(machine, *TARGETS) as seen:
+    """apt installs a newer package: the service and its instances get the new program."""
+    unit = "echod@lab.service"
+    machine.write("/etc/echod/lab.conf", file_of(one_service(listen="127.0.0.1:7001")))
+    machine.systemctl("start", unit)
+    before, lab = machine.main(), machine.main(unit)
+    with clients.churn(machine, *TARGETS, "tcp:127.0.0.1:7001") as seen:
         machine.run(*roots.apt_install(1), timeout=120)
     clients.check_nobody_refused(seen, figure, CONNECT)
     version = machine.run("dpkg-query", "-W", "-f", "${Version}", "echod").stdout
     assert version.endswith("+newer")
     assert machine.main() not in (0, before)
+    assert machine.main(unit) not in (0, lab)
     clients.check_echoes(machine)
+
+
+def test_reloads(machine, figure):
+    """Reloads that change nothing, change one service, and change all of them."""
+    main, start = machine.main(), machine.read(CONF)
+    with clients.churn(machine, *TARGETS) as seen:
+        for n in range(5):
+            machine.systemctl("reload", "echod")
+            add_service(machine, one_service())
+            machine.systemctl("reload", "echod")
+            clients.check_echoes(machine, [("tcp", "127.0.0.1", 7007)])
+            machine.write(CONF, start)
+            set_key(machine, "workers", 1 + n % 2)
+            set_key(machine, "model", ('"prethread"', '"iterative"')[n % 2])
+            machine.systemctl("reload", "echod")
+            machine.write(CONF, start)
+    clients.check_nobody_refused(seen, figure, CONNECT)
+    for counts in seen.values():
+        assert counts["reset"] == 0, counts
+    assert machine.main() == main
 
 
 def test_supervisor_killed(machine, figure):

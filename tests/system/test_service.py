@@ -2,6 +2,7 @@
 """systemctl and echod.service: start, stop, restart, reload, status, instances, sandbox."""
 
 import re
+import time
 
 import clients
 import sandbox
@@ -22,6 +23,17 @@ def test_stop_start(machine):
     machine.systemctl("start", "echod")
     assert machine.show("ActiveState") == "active"
     clients.check_echoes(machine)  # at once: start waits until it serves
+
+
+def test_poweroff(machine, figure):
+    """Idle clients do not hold up the end of the machine."""
+    with clients.connect(machine) as s, clients.connect(machine, "::1"):
+        assert clients.answer(s, b"here") == b"here"
+        start = time.monotonic()
+        machine.poweroff(timeout=100)
+    seconds = time.monotonic() - start
+    figure(f"power off: {seconds:.1f} s")
+    assert seconds < 25  # shutdown_timeout is 30 s
 
 
 def test_restart(machine):
