@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "manager.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -51,12 +52,17 @@ void manager_draining(struct manager *m)
 	notify_may(&m->notify, "EXTEND_TIMEOUT_USEC=%d", MORE_TIME * 1000000);
 }
 
+/* The text of a configuration may be in it: it is one line, whatever that holds. */
 void manager_status(struct manager *m, const char *line)
 {
-	if (strcmp(line, m->status) == 0)
-		return;
-	if (notify_may(&m->notify, "STATUS=%.*s", (int)sizeof(m->status) - 1, line))
-		strncpy(m->status, line, sizeof(m->status) - 1);
+	char text[sizeof(m->status)];
+
+	snprintf(text, sizeof(text), "%s", line);
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
+	if (strcmp(text, m->status) != 0 && notify_may(&m->notify, "STATUS=%s", text))
+		memcpy(m->status, text, sizeof(text));
 }
 
 uint64_t manager_beat(struct manager *m, uint64_t now)

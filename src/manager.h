@@ -14,7 +14,7 @@ struct manager {
 	bool loading;     /* it was told RELOADING and not yet READY */
 	uint64_t period;  /* ms between heartbeats; 0 = none are wanted */
 	uint64_t beat_at; /* ms */
-	char status[200]; /* the last one that was told */
+	char status[400]; /* the last one that was told */
 };
 
 /* Find the manager by NOTIFY_SOCKET and WATCHDOG_USEC, if there is one.  Returns 0 or

@@ -9,6 +9,7 @@
 #include "supervisor.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { UP_WITHIN = 20000 /* ms for the new workers to come up before the answer is no */ };
@@ -74,6 +75,7 @@ static void refuse(struct supervisor *s, const struct problems *problems)
 	for (size_t i = 0; i < problems->n; i++)
 		log_problem(problems->line[i]);
 	log_event(EVENT_RELOAD_FAILED);
+	snprintf(s->reload.why, sizeof(s->reload.why), "%s", problems->line[0]);
 	if (s->ready)
 		manager_ready(&s->manager);
 	answer_all(s, false, problems);
@@ -89,7 +91,7 @@ bool reload_now(struct supervisor *s, uint64_t now)
 	manager_reloading(&s->manager);
 	conf = conf_load(s->source, &problems);
 	ok = conf && setup_apply(s, conf, &problems) == 0;
-	s->reload.failed = !ok;
+	s->reload.why[0] = '\0';
 	if (ok) {
 		log_event(EVENT_RELOADED, F_TEXT(FILE, conf->file));
 		for (struct reload_waiter *w = s->reload.waiters; w; w = w->next)

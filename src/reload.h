@@ -25,7 +25,7 @@ struct reload_waiter {
 /* What the supervisor knows of reloads. */
 struct reload {
 	bool wanted;
-	bool failed; /* the last one */
+	char why[200]; /* the last one failed: its first problem; "" = it did not */
 	struct reload_waiter *waiters;
 };
 

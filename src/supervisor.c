@@ -156,9 +156,9 @@ static void tell_status(struct supervisor *s)
 {
 	char line[120], text[sizeof(s->manager.status)];
 
-	snprintf(text, sizeof(text), "%s%s%s", s->stopping ? "stopping: " : "",
+	snprintf(text, sizeof(text), "%s%s%s%s", s->stopping ? "stopping: " : "",
 		 rates_line(s, line, sizeof(line)),
-		 s->reload.failed ? "; the last reload failed" : "");
+		 s->reload.why[0] ? "; the last reload failed: " : "", s->reload.why);
 	manager_status(&s->manager, text);
 }
 
@@ -239,6 +239,16 @@ static uint64_t look_over(struct run *run, uint64_t now)
 	return when;
 }
 
+static void reload(struct run *run)
+{
+	if (!reload_now(&run->s, timer_now())) {
+		tell_status(&run->s);
+		return;
+	}
+	run->s.ready = false;
+	logger_set_target(&run->logger, run->s.conf->log.target);
+}
+
 /* Runs after every other event. */
 static int on_post(sd_event_source *source, void *arg)
 {
@@ -246,11 +256,8 @@ static int on_post(sd_event_source *source, void *arg)
 	uint64_t when;
 
 	(void)source;
-	if (run->s.reload.wanted && draining_crews(&run->s) < DRAINING_MOST &&
-	    reload_now(&run->s, timer_now())) {
-		run->s.ready = false;
-		logger_set_target(&run->logger, run->s.conf->log.target);
-	}
+	if (run->s.reload.wanted && draining_crews(&run->s) < DRAINING_MOST)
+		reload(run);
 	when = look_over(run, timer_now());
 	tell_if_ready(run);
 	if (run->s.stopping && !run->s.crews) {

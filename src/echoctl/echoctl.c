@@ -6,6 +6,7 @@
  *     session            the line to the daemon, errors, exit codes
  *      text              tables, times, nothing that a terminal obeys */
 #include "ctl.h"
+#include "log.h"
 #include "size.h"
 
 #include "config.h"
@@ -54,7 +55,7 @@ enum ctl_exit ctl_say(enum ctl_exit code, const char *fmt, ...)
 	va_list ap;
 
 	fflush(stdout); /* what was said before stands before */
-	fputs("echoctl: ", stderr);
+	fprintf(stderr, "%sechoctl: ", log_prefix(LOG_ERR));
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -104,7 +105,7 @@ __attribute__((format(printf, 1, 2))) static int usage(const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs("echoctl: ", stderr);
+	fprintf(stderr, "%sechoctl: ", log_prefix(LOG_ERR));
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);

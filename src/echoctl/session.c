@@ -2,6 +2,7 @@
 /* The daemon may be stopped, or somebody else may hold its socket: every wait has an end. */
 #include "session.h"
 
+#include "log.h"
 #include "text.h"
 #include "timer.h"
 
@@ -154,6 +155,7 @@ static enum ctl_exit refused(const struct session *s, const char *error, const j
 
 	json_array_foreach(problems, i, line)
 	{
+		fputs(log_prefix(LOG_ERR), stderr);
 		text_put(stderr, json_string_value(line));
 		fputc('\n', stderr);
 	}

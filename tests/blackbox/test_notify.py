@@ -4,7 +4,6 @@
 import os
 import signal
 import socket
-import threading
 import time
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from grid import MANY_AT_ONCE, TCP4, TRANSPORTS, UDP4, Cell
 from harness import SLOW, never, wait_for
 from pid1 import Manager
-from talk import ping
+from talk import ping, push_until_stuck
 
 
 @pytest.fixture
@@ -109,6 +108,23 @@ def test_bad_reload(echod, manager, tmp_path, what):
     ping(d.connect(one))
 
 
+def test_status_says_why_a_reload_failed(echod, manager, tmp_path):
+    """In one line, whatever the file holds, until a reload is good."""
+    d = manager.start(echod(TCP4.service(tmp_path), ready=False))
+    d.expect_error(".")
+    good = d.conf_file.read_text()
+    d.conf_file.write_text(good.replace('"tcp"', '"t\\nREADY=0\\x01"'))
+    d.reload(ok=False)
+    wait_for("the status", lambda: "failed" in manager.values("STATUS")[-1], 2.0)
+    assert manager.values("STATUS")[-1].startswith(
+        f"1 service, 0 connections, 0 echoes/s; the last reload failed: {d.conf_file}:2: "
+        'services[0].protocol: "t?READY=0?" is not known')
+    assert "0" not in manager.values("READY")
+    d.conf_file.write_text(good)
+    d.reload()
+    wait_for("the status", lambda: "failed" not in manager.values("STATUS")[-1], 2.0)
+
+
 def test_many_reloads(echod, manager, tmp_path):
     """However they come: every RELOADING is followed by a READY, and nothing else."""
     d = manager.start(echod(TCP4.service(tmp_path), ready=False))
@@ -123,26 +139,10 @@ def test_many_reloads(echod, manager, tmp_path):
 
 def test_stop(echod, manager, tmp_path):
     """STOPPING comes first, and while a client keeps the daemon, more time is asked for."""
-    service = TCP4.service(tmp_path, "thread")
-    d = manager.start(echod(service, top={"shutdown_timeout": 4.0}, ready=False))
-    busy = d.connect()
-    ping(busy)
-    end = threading.Event()
-
-    def talk():
-        try:
-            while not end.wait(0.02):
-                ping(busy)
-        except (OSError, AssertionError):
-            pass
-    thread = threading.Thread(target=talk)
-    thread.start()
+    d = manager.start(echod(TCP4.service(tmp_path), top={"shutdown_timeout": 2.5}, ready=False))
+    push_until_stuck(d.connect(), 64 << 20, quiet=0.2)
     told = len(manager.told)
-    try:
-        assert d.stop(6.0) == 0
-    finally:
-        end.set()
-        thread.join()
+    assert d.stop(4.0) == 0
     wait_for("a request for time", lambda: len(manager.values("EXTEND_TIMEOUT_USEC")) >= 2, 1.0)
     assert kinds(manager, told) == ["STOPPING"]
     assert all(int(x) >= 5_000_000 for x in manager.values("EXTEND_TIMEOUT_USEC"))
