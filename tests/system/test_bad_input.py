@@ -10,7 +10,7 @@ import clients
 from configs import CONF, add_service, break_key, one_service
 from harness import never, wait_for
 
-QUIET = 3.5  # seconds to look for a restart: RestartSec is 1 s
+QUIET = 2.5  # seconds to look for a restart: RestartSec is 1 s
 
 
 def start_fails(machine, text, *words):
