@@ -143,7 +143,7 @@ static void a_draining_one_that_never_pauses_ends_too(void **state)
 	ex.drain_since = ex.now;
 	for (int i = 0; i < 12; i++) { /* a byte every 90 ms, until 1080 ms have gone */
 		ex.now += 90;
-		k.input = "and on, and on" + i;
+		k.input = &"and on, and on"[i];
 		k.in = 1;
 		if (conn_deadline(&c, &ex) <= ex.now)
 			conn_expire(&c, &ex);
