@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 """churn.py TARGET...: new clients without an end, until standard input is closed; then what they
-saw, as JSON.
+saw, as JSON.  Before it, a line tells that every target has served one.
 
 A TARGET is tcp:HOST:PORT, udp:HOST:PORT or unix:PATH.  Each has clients that connect, send, wait
 for the echo and leave.  `refused` is what must never be; `connect` and `echo` are the longest
@@ -115,6 +115,9 @@ def main():
                for t in targets for n in range(CLIENTS[t.protocol])]
     for t in threads:
         t.start()
+    while not all(t.seen["done"] for t in targets):
+        time.sleep(PAUSE)
+    print("begun", flush=True)
     sys.stdin.read()
     stop.set()
     for t in threads:

@@ -2,6 +2,7 @@
 """Clients of what runs in a container."""
 
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -92,13 +93,13 @@ def occupy(machine, port, host="127.0.0.1"):
 @contextmanager
 def churn(machine, *targets):
     """Clients come and go all the time within; yields a dict that holds what they saw
-    afterwards.  They have begun when it begins."""
+    afterwards.  Each target has served a client when it begins."""
     child = machine.popen(sys.executable, str(CHURN), *targets, stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE)
     seen = {}
     try:
-        wait_for("the first clients", lambda: child.poll() is None and any(
-            "churn.py" in text for text in _command_lines(child.pid)), 2.0)
+        wait_for("the first clients", lambda: select.select([child.stdout], [], [], 0)[0], 3.0)
+        assert child.stdout.readline() == "begun\n"
         yield seen
         out, _ = child.communicate(timeout=60 * SLOW)
         seen.update(json.loads(out))
@@ -106,10 +107,6 @@ def churn(machine, *targets):
         if child.poll() is None:
             child.kill()
             child.wait()
-
-
-def _command_lines(pid):
-    return [Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")]
 
 
 def check_nobody_refused(seen, figure, connect=None):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """The journal as an administrator asks it: by unit, by field, with explanations."""
 
+import pytest
+
 import clients
-from configs import CONF, set_key
+from configs import set_key
 from harness import wait_for
 
 READY = "7a9a4b23d9324604b0534189085311be"
@@ -106,15 +108,18 @@ def test_targets(machine):
             assert record["SYSLOG_FACILITY"] == "3"
 
 
-def test_to_a_file(machine):
-    """With StandardError= a file, `auto` writes there: plain lines with the time."""
+@pytest.mark.parametrize("target", ["auto", "stderr"])
+def test_to_a_file(machine, target):
+    """With StandardError= a file the log is there: plain lines with the time.  JOURNAL_STREAM is
+    set then as well, for standard output."""
     machine.write("/etc/systemd/system/echod.service.d/log.conf",
                   "[Service]\nStandardError=append:/var/log/echod.log\n")
-    set_key(machine, "target", '"stderr"')
+    set_key(machine, "target", f'"{target}"')
     machine.systemctl("daemon-reload")
+    mark = machine.mark()
     machine.systemctl("restart", "echod")
     lines = wait_for("a ready line", lambda: [
         x for x in machine.read("/var/log/echod.log").splitlines() if "ready: " in x], 2.0)
-    assert not lines[0].startswith("<"), lines
     assert " notice: ready: " in lines[0], lines
-    assert machine.read(CONF)
+    assert not lines[0].startswith("<"), lines
+    assert not machine.journal(f"MESSAGE_ID={READY}", after=mark)
