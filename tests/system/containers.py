@@ -99,7 +99,6 @@ class Machine:
         self.process = None
         self.init = 0  # process 1 of the container, as the host sees it
         self.groups = []
-        self.stopped = set()  # processes that hold() stopped
 
     # --- life
 
