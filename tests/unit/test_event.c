@@ -156,7 +156,7 @@ static void test_manual_page(void **state)
 		p = strstr(events, head);
 		if (!p)
 			fail_msg("man/echod-journal.7: not there, or not so: %s", head);
-		end = strstr(p + 1, "\n.It ");
+		end = strstr(p + strlen(head) - 1, "\n.It ");
 		end = end ? end : strstr(p, "\n.El");
 		*end = '\0';
 		for (int f = FIELD_NONE + 1; f < N_FIELDS; f++) {
