@@ -115,7 +115,7 @@ def test_status_says_why_a_reload_failed(echod, manager, tmp_path):
     good = d.conf_file.read_text()
     d.conf_file.write_text(good.replace('"tcp"', '"t\\nREADY=0\\x01"'))
     d.reload(ok=False)
-    wait_for("the status", lambda: "failed" in manager.values("STATUS")[-1], 2.0)
+    wait_for("the status", lambda: "failed" in "".join(manager.values("STATUS")[-1:]), 2.0)
     assert manager.values("STATUS")[-1].startswith(
         f"1 service, 0 connections, 0 echoes/s; the last reload failed: {d.conf_file}:2: "
         'services[0].protocol: "t?READY=0?" is not known')
