@@ -10,6 +10,7 @@
 #include "making.h"
 #include "passed.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -112,10 +113,28 @@ struct listener *listener_close(struct listener *l)
 	return NULL;
 }
 
+/* A UDP socket that is connected to itself hears nobody else, udp(7): what comes for its
+ * address goes to a socket that serves it, or is refused, although the manager or a worker
+ * that drains still has this one. */
+static void deafen(const struct listener *l)
+{
+	struct address self = l->endpoint.address;
+
+	if (self.sa.sa_family == AF_INET && self.in.sin_addr.s_addr == INADDR_ANY)
+		self.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (self.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&self.in6.sin6_addr))
+		self.in6.sin6_addr = in6addr_loopback;
+	connect(l->endpoint.fd, &self.sa, self.len);
+}
+
 struct listener *listener_shut(struct listener *l)
 {
-	if (protocols[l->protocol].stream && !l->stored[0] && !l->from)
+	bool ours = !l->stored[0] && !l->from;
+
+	if (ours && protocols[l->protocol].stream)
 		shutdown(l->endpoint.fd, SHUT_RDWR);
+	else if (ours && !protocols[l->protocol].local)
+		deafen(l);
 	return listener_close(l);
 }
 
