@@ -20,6 +20,8 @@
 enum log_target { LOG_TARGET_AUTO, LOG_TARGET_JOURNAL, LOG_TARGET_SYSLOG, LOG_TARGET_STDERR };
 enum log_client { LOG_CLIENT_FULL, LOG_CLIENT_PREFIX, LOG_CLIENT_NONE };
 enum when_full { FULL_WAIT, FULL_CLOSE, FULL_RESET };
+enum respond { RESPOND_ECHO, RESPOND_REPORT, RESPOND_DISCARD };
+enum proxy_protocol { PROXY_OFF, PROXY_REQUIRE };
 
 struct log_conf {
 	enum log_target target;
@@ -40,13 +42,23 @@ struct process_conf {
 	char *user, *group;    /* "" = untouched */
 };
 
+/* How much of an address makes a source for the limits. */
+struct source_prefix {
+	unsigned ipv4, ipv6; /* bits */
+};
+
 struct udp_conf {
+	uint32_t rate;                 /* datagrams answered, in thousandths a second; 0 = all */
+	uint32_t burst;                /* datagrams */
 	uint16_t *refuse_source_ports; /* host byte order */
 	size_t n_refuse_source_ports;
 	bool answer_broadcast;
 	char **groups; /* multicast groups to join, numeric, checked */
 	size_t n_groups;
-	char *interface; /* to join them on; "" = the kernel chooses */
+	char *interface;        /* to join them on; "" = the kernel chooses */
+	bool require_tcp_first; /* answer those alone who have completed a handshake */
+	bool gro;               /* take bursts of one flow in one piece, and answer so */
+	unsigned batch;         /* datagrams received at once */
 };
 
 struct service_conf {
@@ -59,11 +71,22 @@ struct service_conf {
 	const struct model *model;
 	const struct engine *engine; /* "auto" is resolved */
 	unsigned workers;            /* executors, at least 1: 0 is resolved to the processors */
-	unsigned max_clients;        /* at least 1 */
+	uint16_t *cpus;              /* to pin executors to, round robin */
+	size_t n_cpus;
+	uint32_t busy_poll;   /* microseconds that an executor looks before it sleeps */
+	unsigned max_clients; /* at least 1 */
 	enum when_full when_full;
+	unsigned max_clients_per_source; /* 0 = no limit */
+	struct source_prefix source_prefix;
+	uint32_t connection_rate;  /* of one source, in thousandths a second; 0 = no limit */
+	uint32_t connection_burst; /* of one source, connections; 0 = as many as a second has */
 	unsigned backlog;
 	uint32_t idle_timeout, lifetime, write_timeout; /* milliseconds; 0 = off */
 	uint32_t buffer;                                /* bytes */
+	enum respond respond;
+	enum proxy_protocol proxy_protocol;
+	char **proxy_trusted, **allow, **deny, **exempt; /* prefixes, as written */
+	size_t n_proxy_trusted, n_allow, n_deny, n_exempt;
 	struct sockopt_set sockopts;
 	struct udp_conf udp;
 };

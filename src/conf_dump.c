@@ -70,6 +70,7 @@ static void print_value(FILE *out, const struct conf_key *key, const void *base)
 		print_size(out, number);
 		break;
 	case KEY_SECONDS:
+	case KEY_RATE:
 		fputs(seconds_format(number, 1000, text), out);
 		break;
 	case KEY_WORD:
@@ -94,6 +95,7 @@ static void print_value(FILE *out, const struct conf_key *key, const void *base)
 		print_texts(out, *(char *const *const *)field, *count);
 		break;
 	case KEY_PORTS:
+	case KEY_CPUS:
 		print_ports(out, *(const uint16_t *const *)field, *count);
 		break;
 	default:

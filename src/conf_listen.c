@@ -51,6 +51,18 @@ static void print_word(FILE *out, const char *key, const char *word)
 	fputs("; ", out);
 }
 
+/* Can only this host reach all the addresses of PROTOCOL?  Its own processes are no flood. */
+static bool all_loopback(const struct conf_source *s, int protocol)
+{
+	const char *address;
+
+	for (size_t i = 0; s->listen[i]; i++)
+		if (split(s->listen[i], &address) == protocol && strncmp(address, "127.", 4) != 0 &&
+		    strncmp(address, "[::1]:", 6) != 0)
+			return false;
+	return true;
+}
+
 static void print_service(FILE *out, const struct conf_source *s, int protocol)
 {
 	const char *address, *comma = "";
@@ -72,6 +84,8 @@ static void print_service(FILE *out, const struct conf_source *s, int protocol)
 		fprintf(out, "workers = %s; ", s->workers);
 	else
 		print_word(out, "workers", s->workers);
+	if (protocol == PROTO_UDP && all_loopback(s, protocol))
+		fputs("udp = { rate = 0; }; ", out);
 	fputs("}", out);
 }
 

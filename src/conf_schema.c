@@ -12,6 +12,8 @@
 #define STREAMS (1u << PROTO_TCP | 1u << PROTO_UNIX | 1u << PROTO_MPTCP)
 #define LOCAL   (1u << PROTO_UNIX | 1u << PROTO_UNIX_DGRAM)
 #define UDP     (1u << PROTO_UDP)
+#define INET    (1u << PROTO_TCP | 1u << PROTO_MPTCP | UDP)
+#define TCP     (1u << PROTO_TCP | 1u << PROTO_MPTCP)
 #define ALL     ((1u << N_PROTOCOLS) - 1)
 
 #define KIB    1024ll
@@ -19,6 +21,9 @@
 #define GIB    (1024 * MIB)
 #define SECOND 1000ll /* in milliseconds */
 #define DAY    (86400 * SECOND)
+
+#define RATE_MAX (4000000 * 1000ll) /* in thousandths a second */
+#define LIST_MAX 65536              /* networks */
 
 static const struct conf_word log_targets[] = {
 	{"auto", LOG_TARGET_AUTO},
@@ -44,6 +49,19 @@ static const struct conf_word full_words[] = {
 	{"wait", FULL_WAIT},
 	{"close", FULL_CLOSE},
 	{"reset", FULL_RESET},
+	{NULL, 0},
+};
+
+static const struct conf_word respond_words[] = {
+	{"echo", RESPOND_ECHO},
+	{"report", RESPOND_REPORT},
+	{"discard", RESPOND_DISCARD},
+	{NULL, 0},
+};
+
+static const struct conf_word proxy_words[] = {
+	{"off", PROXY_OFF},
+	{"require", PROXY_REQUIRE},
 	{NULL, 0},
 };
 
@@ -119,12 +137,34 @@ const struct conf_key conf_keys[] = {
 	{"services[].workers", KEY_INT, SERVICE(workers), .max = 4096, .def = "0",
 	 .unit = "executors", .protocols = ALL,
 	 .text = "Executors of prefork and prethread; 0 = one for each processor."},
+	{"services[].cpus", KEY_CPUS, SERVICE(cpus), COUNT(n_cpus), .max = 1024, .def = "[ ]",
+	 .protocols = ALL,
+	 .text = "Processors to pin the executors to, round robin; empty = none."},
+	{"services[].busy_poll", KEY_INT, SERVICE(busy_poll), .max = 1000000, .def = "0",
+	 .unit = "microseconds", .protocols = ALL,
+	 .text = "How long an executor looks again before it sleeps; for who has processors to "
+		 "spare."},
 	{"services[].max_clients", KEY_INT, SERVICE(max_clients), .min = 1, .max = 1 << 20,
 	 .def = "1024", .unit = "clients", .protocols = STREAMS,
 	 .text = "Connections at once; of fork and thread, processes or threads."},
 	{"services[].when_full", KEY_WORD, SERVICE(when_full), .words = full_words, .def = "wait",
 	 .protocols = STREAMS,
 	 .text = "At max_clients the next one waits in the backlog, or is closed, or reset."},
+	{"services[].max_clients_per_source", KEY_INT, SERVICE(max_clients_per_source),
+	 .max = 1 << 20, .def = "0", .unit = "clients", .protocols = TCP, .strict = true,
+	 .text = "Connections at once of one source; 0 = no limit."},
+	{"services[].source_prefix.ipv4", KEY_INT, SERVICE(source_prefix.ipv4), .min = 8, .max = 32,
+	 .def = "32", .unit = "bits", .protocols = INET, .strict = true,
+	 .text = "How much of an IPv4 address makes a source for the limits."},
+	{"services[].source_prefix.ipv6", KEY_INT, SERVICE(source_prefix.ipv6), .min = 16,
+	 .max = 128, .def = "64", .unit = "bits", .protocols = INET, .strict = true,
+	 .text = "How much of an IPv6 address makes a source for the limits."},
+	{"services[].connection_rate", KEY_RATE, SERVICE(connection_rate), .max = RATE_MAX,
+	 .def = "0.0", .unit = "connections", .protocols = TCP, .strict = true,
+	 .text = "Connections a second of one source; 0 = no limit."},
+	{"services[].connection_burst", KEY_INT, SERVICE(connection_burst), .max = 1 << 20,
+	 .def = "0", .unit = "connections", .protocols = TCP, .strict = true,
+	 .text = "How many may come at once nevertheless; 0 = those of a second."},
 	{"services[].backlog", KEY_INT, SERVICE(backlog), .min = 1, .max = 65535, .def = "511",
 	 .unit = "connections", .protocols = STREAMS,
 	 .text = "Connections that may wait for accept (the queue limit of listen)."},
@@ -140,9 +180,33 @@ const struct conf_key conf_keys[] = {
 	{"services[].buffer", KEY_SIZE, SERVICE(buffer), .min = 4 * KIB, .max = 16 * MIB,
 	 .def = "256K", .unit = "bytes", .protocols = STREAMS,
 	 .text = "The most that is read at once and held for a slow reader."},
+	{"services[].respond", KEY_WORD, SERVICE(respond), .words = respond_words, .def = "echo",
+	 .protocols = ALL,
+	 .text = "What is answered: the same (RFC 862), a report in JSON, or nothing (RFC 863)."},
+	{"services[].proxy_protocol", KEY_WORD, SERVICE(proxy_protocol), .words = proxy_words,
+	 .def = "off", .protocols = STREAMS, .strict = true,
+	 .text = "Whether a header of the PROXY protocol, version 1 or 2, must come first."},
+	{"services[].proxy_trusted", KEY_TEXTS, SERVICE(proxy_trusted), COUNT(n_proxy_trusted),
+	 .max = LIST_MAX, .def = "[ ]", .protocols = STREAMS, .strict = true,
+	 .text = "Networks of the proxies that may send that header."},
+	{"services[].allow", KEY_TEXTS, SERVICE(allow), COUNT(n_allow), .max = LIST_MAX,
+	 .def = "[ ]", .protocols = INET, .strict = true,
+	 .text = "Networks that are served; the most specific of allow and deny wins, empty = "
+		 "all."},
+	{"services[].deny", KEY_TEXTS, SERVICE(deny), COUNT(n_deny), .max = LIST_MAX, .def = "[ ]",
+	 .protocols = INET, .strict = true, .text = "Networks that are not served."},
+	{"services[].exempt", KEY_TEXTS, SERVICE(exempt), COUNT(n_exempt), .max = LIST_MAX,
+	 .def = "[ ]", .protocols = INET, .strict = true,
+	 .text = "Networks for which the limits of a source do not hold."},
 	{"services[].socket", KEY_SOCKET, SERVICE(sockopts), .protocols = ALL,
 	 .text = "Socket options, named as in the manual pages; absent = untouched."},
 
+	{"services[].udp.rate", KEY_RATE, SERVICE(udp.rate), .max = RATE_MAX, .def = "1000.0",
+	 .unit = "datagrams", .protocols = UDP, .strict = true,
+	 .text = "Datagrams a second of one source that are answered; 0 = no limit."},
+	{"services[].udp.burst", KEY_INT, SERVICE(udp.burst), .min = 1, .max = 1 << 20,
+	 .def = "200", .unit = "datagrams", .protocols = UDP, .strict = true,
+	 .text = "How many may come at once nevertheless."},
 	{"services[].udp.refuse_source_ports", KEY_PORTS, SERVICE(udp.refuse_source_ports),
 	 COUNT(udp.n_refuse_source_ports), .max = 1024, .def = REFUSED_PORTS, .protocols = UDP,
 	 .strict = true,
@@ -155,6 +219,14 @@ const struct conf_key conf_keys[] = {
 	{"services[].udp.interface", KEY_TEXT, SERVICE(udp.interface), .max = 15, .def = "",
 	 .protocols = UDP, .strict = true,
 	 .text = "Network interface to join them on; \"\" = the kernel chooses."},
+	{"services[].udp.require_tcp_first", KEY_BOOL, SERVICE(udp.require_tcp_first),
+	 .def = "false", .protocols = UDP, .strict = true,
+	 .text = "Answer only sources that have lately completed a handshake of TCP with echod."},
+	{"services[].udp.gro", KEY_BOOL, SERVICE(udp.gro), .def = "true", .protocols = UDP,
+	 .strict = true, .text = "Take a burst of one flow in one piece, and answer it so."},
+	{"services[].udp.batch", KEY_INT, SERVICE(udp.batch), .min = 1, .max = 1024, .def = "64",
+	 .unit = "datagrams", .protocols = UDP, .strict = true,
+	 .text = "Datagrams that are received at once."},
 };
 
 const size_t n_conf_keys = sizeof(conf_keys) / sizeof(conf_keys[0]);

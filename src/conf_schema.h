@@ -15,6 +15,7 @@ enum key_type {
 	KEY_INT,      /* integer of the field's size */
 	KEY_SIZE,     /* the same, bytes: 65536 or "64K" */
 	KEY_SECONDS,  /* uint32_t, milliseconds; seconds in the file */
+	KEY_RATE,     /* uint32_t, thousandths a second; how often a second in the file */
 	KEY_WORD,     /* int, of the row's words */
 	KEY_PROTOCOL, /* enum protocol, a word of protocols[] */
 	KEY_MODEL,    /* const struct model *, a word of models[] */
@@ -23,6 +24,7 @@ enum key_type {
 	KEY_MODE,     /* unsigned, "0666" */
 	KEY_TEXTS,    /* char ** and size_t: list of strings, min to max of them */
 	KEY_PORTS,    /* uint16_t * and size_t */
+	KEY_CPUS,     /* the same, numbers of processors */
 	KEY_SOCKET    /* struct sockopt_set: the keys are sockopts[] */
 };
 
@@ -36,7 +38,7 @@ struct conf_key {
 	const char *path; /* "process.nice"; "services[].backlog" for each service */
 	enum key_type type;
 	size_t offset, size; /* of the field in struct conf, or in struct service_conf */
-	size_t count_offset; /* of the size_t beside a KEY_TEXTS or KEY_PORTS */
+	size_t count_offset; /* of the size_t beside what is a list */
 	int64_t min, max;    /* of the number in the field; of lists and texts, of its length */
 	bool zero;           /* 0 is allowed besides min to max (off, untouched, automatic) */
 	const char *def;     /* as written with -o; NULL: the key must be there, or is derived */
@@ -51,11 +53,20 @@ struct conf_key {
 extern const struct conf_key conf_keys[];
 extern const size_t n_conf_keys;
 
+/* The last processor that KEY_CPUS can name. */
+#define CONF_CPU_MAX 1023
+
 /* The prefix of the rows of a service. */
 #define CONF_SERVICE "services[]."
 
 /* The row of PATH (in the form of the rows), or NULL. */
 const struct conf_key *conf_key_find(const char *path);
+
+/* Is KEY's field a list on the heap, with a count beside it? */
+static inline bool conf_key_is_list(const struct conf_key *key)
+{
+	return key->type == KEY_TEXTS || key->type == KEY_PORTS || key->type == KEY_CPUS;
+}
 
 /* Is PATH a group that rows are below? */
 bool conf_key_group(const char *path);

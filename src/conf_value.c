@@ -125,6 +125,7 @@ static void set_size(const struct setting *s)
 		set_number(s, number);
 }
 
+/* Also of rates: both are kept in thousandths. */
 static void set_seconds(const struct setting *s)
 {
 	double seconds = s->node->real;
@@ -136,9 +137,11 @@ static void set_seconds(const struct setting *s)
 		refuse_type(s, s->node);
 		return;
 	}
-	/* A time that rounds to 0 would switch off what it shall limit. */
+	/* What rounds to 0 would switch off what it shall limit. */
 	if (seconds > 0 && seconds < 0.0005)
-		refuse(s, s->node, "is below a millisecond");
+		refuse(s, s->node,
+		       s->key->type == KEY_RATE ? "is below a thousandth"
+						: "is below a millisecond");
 	else if (seconds_round(seconds, 1000, &ms) < 0)
 		refuse(s, s->node, "is out of range");
 	else
@@ -265,12 +268,13 @@ static void set_texts(const struct setting *s)
 static void set_ports(const struct setting *s)
 {
 	const struct conf_node *n = s->node;
+	int64_t last = s->key->type == KEY_CPUS ? CONF_CPU_MAX : UINT16_MAX;
 	uint16_t *ports;
 
 	if (!elements_fit(s, NODE_INT))
 		return;
 	for (size_t i = 0; i < n->n; i++)
-		if (n->child[i]->number < 0 || n->child[i]->number > 65535)
+		if (n->child[i]->number < 0 || n->child[i]->number > last)
 			refuse(s, n->child[i], "is out of range");
 	if (n->bad)
 		return;
@@ -291,6 +295,7 @@ void conf_value_set(const struct conf_key *key, struct conf_node *n, void *base,
 		[KEY_SECONDS] = set_seconds, [KEY_WORD] = set_word,   [KEY_PROTOCOL] = set_word,
 		[KEY_MODEL] = set_word,      [KEY_ENGINE] = set_word, [KEY_TEXT] = set_text,
 		[KEY_MODE] = set_mode,       [KEY_TEXTS] = set_texts, [KEY_PORTS] = set_ports,
+		[KEY_RATE] = set_seconds,    [KEY_CPUS] = set_ports,
 	};
 	struct setting s = {.key = key, .node = n, .base = base, .path = path, .complaints = c};
 
@@ -305,7 +310,7 @@ void conf_value_free(const struct conf_key *key, void *base)
 	size_t *count = (size_t *)(void *)((char *)base + key->count_offset);
 	void *owned, *none = NULL;
 
-	if (key->type != KEY_TEXT && key->type != KEY_TEXTS && key->type != KEY_PORTS)
+	if (key->type != KEY_TEXT && !conf_key_is_list(key))
 		return;
 	memcpy(&owned, field, sizeof(owned));
 	if (key->type == KEY_TEXTS)

@@ -140,6 +140,10 @@ const char *conf_key_allowed(const struct conf_key *key, char *buf, size_t size)
 		snprintf(buf, size, "seconds, %s to %s", seconds_format(key->min, 1000, low),
 			 seconds_format(key->max, 1000, high));
 		break;
+	case KEY_RATE:
+		snprintf(buf, size, "a number a second, %s to %s",
+			 seconds_format(key->min, 1000, low), seconds_format(key->max, 1000, high));
+		break;
 	case KEY_TEXT:
 		snprintf(buf, size, "a string of %s%" PRId64 " bytes",
 			 key->min ? "1 to " : "at most ", key->max);
@@ -153,6 +157,10 @@ const char *conf_key_allowed(const struct conf_key *key, char *buf, size_t size)
 		break;
 	case KEY_PORTS:
 		snprintf(buf, size, "an array of at most %" PRId64 " ports, 0 to 65535", key->max);
+		break;
+	case KEY_CPUS:
+		snprintf(buf, size, "an array of at most %" PRId64 " processors, 0 to %d", key->max,
+			 CONF_CPU_MAX);
 		break;
 	case KEY_SOCKET:
 		snprintf(buf, size, "a group { } of socket options");

@@ -234,6 +234,26 @@ BAD = [
      service('protocol = "udp"; udp = { refuse_source_ports = [ 7, 65536 ]; };'),
      ["F:3: services[0].udp.refuse_source_ports: 65536 is out of range (an array of at most "
       "1024 ports, 0 to 65535)"]),
+    ("processors as strings", service('cpus = [ "0" ];'),
+     ['F:3: services[0].cpus: "0" is a string (an array of at most 1024 processors, 0 to 1023)']),
+    ("processor that no kernel has", service("cpus = [ 0, 1024 ];"),
+     ["F:3: services[0].cpus: 1024 is out of range (an array of at most 1024 processors, 0 to "
+      "1023)"]),
+    ("rate negative", service("connection_rate = -1;"),
+     ["F:3: services[0].connection_rate: -1 is out of range (a number a second, 0.0 to "
+      "4000000.0)"]),
+    ("rate below a thousandth", service("connection_rate = 0.0001;"),
+     ["F:3: services[0].connection_rate: 0.0001 is below a thousandth (a number a second, 0.0 "
+      "to 4000000.0)"]),
+    ("rate as string", service('protocol = "udp"; udp = { rate = "10/s"; };'),
+     ['F:3: services[0].udp.rate: "10/s" is a string (a number a second, 0.0 to 4000000.0)']),
+    ("half a network", service("source_prefix = { ipv4 = 7; };"),
+     ["F:3: services[0].source_prefix.ipv4: 7 is out of range (an integer, 8 to 32)"]),
+    ("unknown answer", service('respond = "chargen";'),
+     ['F:3: services[0].respond: "chargen" is not known (one of "echo", "report", "discard")']),
+    ("limit of sources where there are none",
+     service('protocol = "unix"; max_clients_per_source = 3;', 'listen = "/run/e";'),
+     ["F:3: services[0].max_clients_per_source: does not hold for unix (tcp, mptcp)"]),
     ("name empty", service('name = "";'),
      ['F:3: services[0].name: "" is empty (a string of 1 to 64 bytes)']),
     ("name with blanks", service('name = "my echo";'),

@@ -48,6 +48,8 @@ services = (
   { protocol = "unix"; listen = "/tmp/a \\"b\\\\c"; mode = "0600"; workers = 3; },
   { protocol = "udp"; listen = ( "[::1]:9", "127.0.0.1:9" ); model = "iterative";
     engine = "blocking"; socket = { IPV6_MTU_DISCOVER = "do"; };
-    udp = { refuse_source_ports = [ 1, 65535 ]; groups = [ "ff02::9" ]; }; }
+    cpus = [ 0, 1 ]; busy_poll = 50; allow = [ "192.0.2.0/24", "2001:db8::/32" ];
+    source_prefix = { ipv4 = 24; };
+    udp = { refuse_source_ports = [ 1, 65535 ]; groups = [ "ff02::9" ]; rate = 0.125; }; }
 );
 """

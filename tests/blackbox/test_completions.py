@@ -110,7 +110,7 @@ def test_keys_of_echod(conf):
                               cwd=conf)
         assert "unknown key" not in done.stderr, key
     assert complete("echod -c here.conf -o log.l", conf) == {"log.level="}
-    assert complete("echod --config=here.conf --override services[1].udp.g", conf) == {
+    assert complete("echod --config=here.conf --override services[1].udp.grou", conf) == {
         "services[1].udp.groups="}
 
 

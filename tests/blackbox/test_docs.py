@@ -24,7 +24,7 @@ JOURNAL_7 = TOP / "man/echod-journal.7"
 TEXTS = [p for p in (README, TOP / "ARCHITECTURE.md", TOP / "HACKING.md", ECHOD_8, CONF_5, JOURNAL_7,
                      *sorted((TOP / "docs").glob("*.md"))) if p.exists()]
 RANGE = re.compile(r"-?[\d.]+[KMGT]? to -?[\d.]+[KMGT]?|at most \d+")
-LISTENS = ["tcp:127.0.0.1:1", "udp:127.0.0.1:1", "unix:/nowhere/s"]  # services[0], [1], [2]
+LISTENS = ["tcp:127.0.0.1:1", "udp:192.0.2.1:1", "unix:/nowhere/s"]  # services[0], [1], [2]
 
 
 def run(*arguments):
@@ -94,8 +94,11 @@ def wrong_types():
     for key in sorted(inner - {"socket", "protocol"}):
         words += ["-o", f"services[{1 if key.startswith('udp.') else 0}].{key}={{}}"]
     words += ["-o", "services[2].protocol={}", "-o", "services[1].socket=1"]
-    for name in OPTIONS:
-        words += ["-o", f"services[0].socket.{name}={{}}"]
+    options = [w for name in OPTIONS for w in ("-o", f"services[0].socket.{name}={{}}")]
+    return {**complaints(words), **complaints(options)}
+
+
+def complaints(words):
     done = run(*listens(words), "--check")
     assert done.returncode == 78
     found = {}
@@ -140,6 +143,15 @@ def test_default_of_key(key):
     path = key.replace("[]", f"[{service}]")
     assert (output(*listens(), "-o", f"{path}={match[1]}", "--dump-config")
             == output(*listens(), "--dump-config"))
+
+
+def test_rate_on_loopback():
+    """Without a file, datagrams that only this host can send have no limit."""
+    def rate(*addresses):
+        listen = [w for a in addresses for w in ("--listen", f"udp:{a}")]
+        return re.findall(r"\brate = (\S+);", output(*listen, "--dump-config"))
+    assert rate("127.0.0.1:9", "[::1]:9") == ["0.0"]
+    assert rate("127.0.0.1:9", "192.0.2.1:9") == rate("*:9") == ["1000.0"]
 
 
 def test_default_socket_options():
