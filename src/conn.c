@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The life of one connection, the same in every engine.
+/* The life of one connection, the same in every engine.  What is counted, when it ends and
+ * why is decided here, whoever made the system calls.
  *
  * Bytes are received into the executor's scratch buffer and sent from there at once; that
  * is all for a client that reads.  Only when the socket does not take everything does the
@@ -19,22 +20,16 @@
 #include "slots.h"
 #include "worker.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-	DRAIN_QUIET = 100,  /* ms without a byte after which a draining connection ends */
-	DRAIN_GRACE = 1000, /* ms of draining after which a moment without a byte is enough: a
-			     * client that never pauses must not keep the next echod waiting */
-	LINGER = 1000,      /* ms to wait for the client's FIN, as long as nothing moves */
-	STALLED = 60000,    /* ms to wait for a reader that has no write_timeout */
-	SMALL = 16384,      /* bytes: what is copied rather than kept in its large buffer */
-	DISCARDS = 16       /* reads of one step that throw away */
+	SMALL = 16384, /* bytes: what is copied rather than kept in its large buffer */
+	DISCARDS = 16  /* reads of one step that throw away */
 };
 
 void conn_open(struct conn *c, const struct executor *ex, const struct client *client)
@@ -94,8 +89,7 @@ enum conn_want conn_close(struct conn *c, struct executor *ex, enum counter reas
 	return CONN_CLOSED;
 }
 
-/* Close so that the kernel forgets at once what it holds for a client that takes nothing. */
-static enum conn_want reset(struct conn *c, struct executor *ex, enum counter reason)
+enum conn_want conn_reset(struct conn *c, struct executor *ex, enum counter reason)
 {
 	struct linger now = {.l_onoff = 1, .l_linger = 0};
 
@@ -121,33 +115,72 @@ static enum conn_want fail(struct conn *c, struct executor *ex, int error)
 	}
 }
 
-/* Keep the N unsent bytes at P, which lie in the scratch buffer.  A few are copied, so that
- * a slow reader of little costs little; for many the buffer itself changes hands, since to
- * copy them would cost as much as to echo them.  Returns false for lack of memory. */
-static bool hold(struct conn *c, struct executor *ex, char *p, uint32_t n)
+int conn_hold(struct conn *c, const char *p, uint32_t n)
 {
-	if (n > SMALL) {
-		c->held = ex->scratch;
-		c->sent = (uint32_t)(p - c->held);
-		ex->scratch = NULL;
-		return true;
-	}
-	c->held = malloc(n);
-	if (!c->held)
-		return false;
-	memcpy(c->held, p, n);
-	c->sent = 0;
-	return true;
+	uint32_t before = c->held ? c->echo.pending - n : 0;
+	char *all;
+
+	assert(c->sent == 0 && !c->whole && before + n == c->echo.pending);
+	all = realloc(c->held, c->echo.pending);
+	if (!all)
+		return -ENOMEM;
+	memcpy(all + before, p, n);
+	c->held = all;
+	return 0;
+}
+
+/* Hold the pending bytes, at P.  A few are copied, so that a slow reader of little costs
+ * little; for many the scratch buffer itself changes hands, since to copy them would cost as
+ * much as to echo them.  Returns 0 or -ENOMEM. */
+static int hold(struct conn *c, struct executor *ex, char *p)
+{
+	const char *end = ex->scratch + ex->worker->conf->buffer;
+
+	if (c->echo.pending <= SMALL || p < ex->scratch || p >= end)
+		return conn_hold(c, p, c->echo.pending);
+	c->held = ex->scratch;
+	c->sent = (uint32_t)(p - c->held);
+	c->whole = true;
+	ex->scratch = NULL;
+	return 0;
 }
 
 /* All that was held is sent: the memory is free for the next who receives. */
 static void let_go(struct conn *c, struct executor *ex)
 {
-	if (!ex->scratch && c->sent > SMALL)
+	if (!ex->scratch && c->whole)
 		ex->scratch = c->held;
 	else
 		free(c->held);
 	c->held = NULL;
+	c->sent = 0;
+	c->whole = false;
+}
+
+int conn_received(struct conn *c, struct executor *ex, char **p, uint32_t *n)
+{
+	(void)p;
+	c->active = ex->now;
+	stats_add(ex->stats, C_BYTES_IN, *n);
+	add(&slot_of(c, ex)->bytes_in, *n);
+	echo_received(&c->echo, *n);
+	return 0;
+}
+
+void conn_received_fin(struct conn *c, struct executor *ex)
+{
+	c->active = ex->now;
+	echo_end(&c->echo);
+}
+
+void conn_sent(struct conn *c, struct executor *ex, uint32_t n)
+{
+	echo_sent(&c->echo, n);
+	c->active = ex->now;
+	stats_add(ex->stats, C_BYTES_OUT, n);
+	if (c->echo.pending == 0)
+		stats_add(ex->stats, C_ECHOES, 1);
+	add(&slot_of(c, ex)->bytes_out, n);
 }
 
 /* Send pending bytes from P.  Returns how many were sent, or -errno if the connection
@@ -158,39 +191,38 @@ static ssize_t send_some(struct conn *c, struct executor *ex, const char *p)
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	echo_sent(&c->echo, (uint32_t)n);
-	c->active = ex->now;
-	stats_add(ex->stats, C_BYTES_OUT, (uint64_t)n);
-	if (c->echo.pending == 0)
-		stats_add(ex->stats, C_ECHOES, 1);
-	add(&slot_of(c, ex)->bytes_out, (uint64_t)n);
+	conn_sent(c, ex, (uint32_t)n);
 	return n;
 }
 
-/* Receive once into the scratch buffer and send from it.  Returns 0, or -errno if the
+/* Receive once into the scratch buffer and send from there.  Returns 0, or -errno if the
  * connection failed. */
 static int receive_and_send(struct conn *c, struct executor *ex)
 {
 	size_t size = ex->worker->conf->buffer;
+	uint32_t out;
 	ssize_t n;
+	char *p;
+	int r;
 
 	if (!ex->scratch && !(ex->scratch = malloc(size)))
 		return -ENOMEM;
-	n = recv(c->fd, ex->scratch, size, MSG_DONTWAIT);
+	p = ex->scratch;
+	n = recv(c->fd, p, size, MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	echo_received(&c->echo, (uint32_t)n);
-	c->active = ex->now;
-	if (n == 0)
+	if (n == 0) {
+		conn_received_fin(c, ex);
 		return 0;
-	stats_add(ex->stats, C_BYTES_IN, (uint64_t)n);
-	add(&slot_of(c, ex)->bytes_in, (uint64_t)n);
-	n = send_some(c, ex, ex->scratch);
+	}
+	out = (uint32_t)n;
+	r = conn_received(c, ex, &p, &out);
+	if (r < 0 || out == 0)
+		return r;
+	n = send_some(c, ex, p);
 	if (n < 0)
 		return (int)n;
-	if (c->echo.pending > 0 && !hold(c, ex, ex->scratch + n, c->echo.pending))
-		return -ENOMEM;
-	return 0;
+	return c->echo.pending > 0 ? hold(c, ex, p + n) : 0;
 }
 
 /* Send what is held.  Returns 0, or -errno if the connection failed. */
@@ -236,16 +268,8 @@ static enum conn_want discard(struct conn *c, struct executor *ex)
 	return conn_close(c, ex, c->reason);
 }
 
-enum conn_want conn_step(struct conn *c, struct executor *ex)
+enum conn_want conn_next(struct conn *c, struct executor *ex, int error)
 {
-	int error;
-
-	if (c->lingering)
-		return discard(c, ex);
-	if (c->echo.pending > 0)
-		error = send_held(c, ex);
-	else
-		error = receive_and_send(c, ex);
 	if (error < 0)
 		return fail(c, ex, -error);
 	switch (echo_wants(&c->echo)) {
@@ -258,94 +282,17 @@ enum conn_want conn_step(struct conn *c, struct executor *ex)
 	}
 }
 
-/* The deadline that counts, and in *REASON what its passing means. */
-static uint64_t due(const struct conn *c, const struct executor *ex, enum counter *reason)
+enum conn_want conn_end(struct conn *c, struct executor *ex, enum counter reason)
 {
-	const struct service_conf *conf = ex->worker->conf;
-	uint64_t when = UINT64_MAX, quiet;
-
-	*reason = c->reason;
-	if (c->lingering)
-		return c->active + LINGER;
-	if (c->echo.pending > 0 && (conf->write_timeout > 0 || c->echo.ended)) {
-		when = c->active + (conf->write_timeout ? conf->write_timeout : STALLED);
-		*reason = C_CLOSED_WRITE_TIMEOUT;
-	} else if (conf->idle_timeout > 0) {
-		when = c->active + conf->idle_timeout;
-		*reason = C_CLOSED_IDLE;
-	}
-	if (conf->lifetime > 0 && !c->echo.ended && c->since + conf->lifetime < when) {
-		when = c->since + conf->lifetime;
-		*reason = C_CLOSED_LIFETIME;
-	}
-	if (ex->draining && c->echo.pending == 0) {
-		quiet = (c->active > ex->drain_since ? c->active : ex->drain_since) + DRAIN_QUIET;
-		if (quiet > ex->drain_since + DRAIN_GRACE)
-			quiet = ex->drain_since + DRAIN_GRACE;
-		if (quiet < when) {
-			when = quiet;
-			*reason = C_CLOSED_DRAIN;
-		}
-	}
-	return when;
-}
-
-uint64_t conn_deadline(const struct conn *c, const struct executor *ex)
-{
-	enum counter reason;
-
-	return due(c, ex, &reason);
-}
-
-/* Lingering for LINGER without the client's FIN.  While the client has yet to take what was
- * sent to it, to close would risk the rest: stay, unless it is stalled. */
-static enum conn_want linger_on(struct conn *c, struct executor *ex)
-{
-	uint32_t patience = ex->worker->conf->write_timeout;
-	int unacked = 0;
-
-	if (ioctl(c->fd, SIOCOUTQ, &unacked) < 0 || unacked <= 0)
-		return conn_close(c, ex, c->reason);
-	c->stalls = (uint32_t)unacked < c->unacked ? 0 : (uint16_t)(c->stalls + 1);
-	if (c->stalls * (uint32_t)LINGER >= (patience ? patience : (uint32_t)STALLED))
-		return reset(c, ex, c->reason);
-	c->unacked = (uint32_t)unacked;
-	c->active = ex->now;
-	return CONN_READ;
-}
-
-/* Has a byte just moved, such that a drain should wait for what comes after it? */
-static bool still_talks(const struct conn *c, const struct executor *ex, uint64_t was_active)
-{
-	int unread = 0;
-
-	if (c->active == was_active)
-		return false;
-	if (!ex->draining || ex->now < ex->drain_since + DRAIN_GRACE)
-		return true;
-	return ioctl(c->fd, SIOCINQ, &unread) == 0 && unread > 0;
-}
-
-enum conn_want conn_expire(struct conn *c, struct executor *ex)
-{
-	uint64_t active = c->active;
-	enum counter reason;
-
-	if (ex->now < due(c, ex, &reason))
-		return c->echo.pending > 0 ? CONN_WRITE : CONN_READ;
-	if (c->lingering)
-		return linger_on(c, ex);
-	if (reason == C_CLOSED_WRITE_TIMEOUT)
-		return reset(c, ex, reason);
-	/* Bytes that had no turn yet, because we had none, are no silence of the client. */
-	if (c->echo.pending == 0 && reason != C_CLOSED_LIFETIME) {
-		enum conn_want want = conn_step(c, ex);
-
-		if (want != CONN_READ || still_talks(c, ex, active))
-			return want;
-	}
 	c->reason = (uint8_t)reason;
 	c->active = ex->now;
 	echo_end(&c->echo);
 	return c->echo.pending > 0 ? CONN_WRITE : finish(c, ex);
+}
+
+enum conn_want conn_step(struct conn *c, struct executor *ex)
+{
+	if (c->lingering)
+		return discard(c, ex);
+	return conn_next(c, ex, c->echo.pending > 0 ? send_held(c, ex) : receive_and_send(c, ex));
 }

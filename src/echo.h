@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* echo.h - what the echo of one stream has to do next.  Pure: no system calls, no memory of
- * its own; engines tell it what the kernel did.
+ * its own; it is told what the kernel did.
  *
  * RFC 862 over TCP: what comes in goes out, in order, until the client ends its side; then
  * the rest goes out, and then our side ends.  Nothing is read while anything waits to be
@@ -19,7 +19,7 @@ enum echo_want {
 };
 
 struct echo {
-	uint32_t pending; /* bytes received and not yet sent */
+	uint32_t pending; /* bytes to send that are not sent yet */
 	bool ended;       /* no more will be read: the client's FIN, or our own decision */
 };
 
@@ -31,13 +31,11 @@ static inline enum echo_want echo_wants(const struct echo *e)
 	return e->ended ? ECHO_FINISH : ECHO_READ;
 }
 
-/* N bytes were received; 0 is the client's FIN.  Only when it wants to read. */
+/* Bytes were received for which N are to be sent; for an echo, as many. */
 static inline void echo_received(struct echo *e, uint32_t n)
 {
-	assert(echo_wants(e) == ECHO_READ);
-	if (n == 0)
-		e->ended = true;
-	e->pending = n;
+	assert(!e->ended);
+	e->pending += n;
 }
 
 /* N of the pending bytes were sent. */
@@ -47,7 +45,7 @@ static inline void echo_sent(struct echo *e, uint32_t n)
 	e->pending -= n;
 }
 
-/* Read no more: what is pending still goes out. */
+/* The client's FIN came, or we read no more: what is pending still goes out. */
 static inline void echo_end(struct echo *e)
 {
 	e->ended = true;

@@ -16,7 +16,7 @@
  *        executor          one process or thread that serves, and its waits
  *         engine_*         how it serves: blocking, epoll; pool, timer
  *          acceptor        takes clients, within limits; slots: who is connected
- *          conn            one connection: bytes, deadlines, end; echo: what is next
+ *          conn            one connection: bytes, end; conn_time: deadlines; echo: what is next
  *          dgram           one datagram in, the same one out, or silence
  *           stats          counters
  *           log, event     records for the logger process, an event a row

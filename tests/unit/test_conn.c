@@ -142,6 +142,73 @@ static void errors_end_it_or_do_not(void **state)
 	setup(state);
 }
 
+/* Tell C that N bytes of the input were received by somebody else; SENT of them were sent by
+ * it too, and the others wait. */
+static void tell(size_t n, uint32_t sent)
+{
+	char *p = (char *)k.input;
+	uint32_t out = (uint32_t)n;
+
+	assert_int_equal(conn_received(&c, &ex, &p, &out), 0);
+	assert_int_equal(out, n);
+	memcpy(k.output + k.out, p, sent);
+	k.out += sent;
+	conn_sent(&c, &ex, sent);
+	if (sent < n)
+		assert_int_equal(conn_hold(&c, p + sent, out - sent), 0);
+	k.input += n;
+	k.in -= n;
+}
+
+/* An engine of completions: what it has received and could not send goes out by steps, in
+ * order, before anything else is read. */
+static void sends_what_others_received(void **state)
+{
+	enum { N = 100000 };
+	char *bytes = random_bytes(N);
+
+	(void)state;
+	k.input = bytes;
+	k.in = N;
+	k.chunk_out = 700;
+	tell(1000, 1000);
+	assert_int_equal(conn_next(&c, &ex, 0), CONN_READ);
+	assert_null(c.held);
+	tell(1000, 10);
+	assert_int_equal(conn_next(&c, &ex, 0), CONN_WRITE);
+	tell(30000, 0);
+	tell(1, 0);
+	assert_int_equal(c.echo.pending, 990 + 30000 + 1);
+	assert_int_equal(slots->slot[c.slot].bytes_in, 32001);
+	k.fin = true;
+	assert_int_equal(steps(), CONN_CLOSED);
+	assert_int_equal(k.out, N);
+	assert_memory_equal(k.output, bytes, N);
+	assert_int_equal(stats.value[C_BYTES_IN], N);
+	assert_int_equal(stats.value[C_BYTES_OUT], N);
+	assert_int_equal(stats.value[C_CLOSED_EOF], 1);
+	free(bytes);
+}
+
+/* The FIN that was received ends it once everything is out; an error ends it at once. */
+static void ends_as_it_is_told(void **state)
+{
+	(void)state;
+	k.input = "hello";
+	k.in = 5;
+	tell(5, 2);
+	conn_received_fin(&c, &ex);
+	assert_int_equal(conn_next(&c, &ex, 0), CONN_WRITE);
+	assert_int_equal(conn_step(&c, &ex), CONN_CLOSED);
+	assert_int_equal(k.out, 5);
+	assert_int_equal(stats.value[C_CLOSED_EOF], 1);
+	assert_false(k.shut);
+	teardown(state);
+	setup(state);
+	assert_int_equal(conn_next(&c, &ex, -ECONNRESET), CONN_CLOSED);
+	assert_int_equal(stats.value[C_CLOSED_RESET], 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +217,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(reads_nothing_while_the_client_does_not, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(sends_what_others_received, setup, teardown),
+		cmocka_unit_test_setup_teardown(ends_as_it_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(errors_end_it_or_do_not, setup, teardown),
 	};
 

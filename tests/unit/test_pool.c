@@ -2,6 +2,7 @@
 /* Connections by number and generation, and the counters' sums. */
 #include "pool.h"
 
+#include "slots.h"
 #include "stats.h"
 
 #include <setjmp.h>
@@ -105,6 +106,15 @@ static void active_is_what_is_not_closed(void **state)
 	assert_true(strlen(text) < 30);
 }
 
+/* What a client that is silent costs: no buffer, and little else. */
+static void an_idle_connection_is_small(void **state)
+{
+	(void)state;
+	assert_true(sizeof(struct entry) + sizeof(struct entry *) + sizeof(struct slot) +
+			    sizeof(pid_t) <=
+		    192);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +122,7 @@ int main(void)
 		cmocka_unit_test(an_old_tag_finds_nobody),
 		cmocka_unit_test(a_tag_leaves_its_upper_byte_alone),
 		cmocka_unit_test(walks_over_all_in_use),
+		cmocka_unit_test(an_idle_connection_is_small),
 		cmocka_unit_test(every_counter_has_a_name_and_a_sentence),
 		cmocka_unit_test(active_is_what_is_not_closed),
 	};

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: ISC */
+/* The deadlines of a connection: timeouts, lingering, draining.
+ *
+ * A deadline is computed when it is looked for and not kept, so that activity costs nothing
+ * but the note of when it was. */
+#include "conn.h"
+
+#include "conf.h"
+#include "executor.h"
+#include "worker.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+enum {
+	DRAIN_QUIET = 100,  /* ms without a byte after which a draining connection ends */
+	DRAIN_GRACE = 1000, /* ms of draining after which a moment without a byte is enough: a
+			     * client that never pauses must not keep the next echod waiting */
+	LINGER = 1000,      /* ms to wait for the client's FIN, as long as nothing moves */
+	STALLED = 60000     /* ms to wait for a reader that has no write_timeout */
+};
+
+/* The deadline that counts, and in *REASON what its passing means. */
+static uint64_t due(const struct conn *c, const struct executor *ex, enum counter *reason)
+{
+	const struct service_conf *conf = ex->worker->conf;
+	uint64_t when = UINT64_MAX, quiet;
+
+	*reason = c->reason;
+	if (c->lingering)
+		return c->active + LINGER;
+	if (c->echo.pending > 0 && (conf->write_timeout > 0 || c->echo.ended)) {
+		when = c->active + (conf->write_timeout ? conf->write_timeout : STALLED);
+		*reason = C_CLOSED_WRITE_TIMEOUT;
+	} else if (conf->idle_timeout > 0) {
+		when = c->active + conf->idle_timeout;
+		*reason = C_CLOSED_IDLE;
+	}
+	if (conf->lifetime > 0 && !c->echo.ended && c->since + conf->lifetime < when) {
+		when = c->since + conf->lifetime;
+		*reason = C_CLOSED_LIFETIME;
+	}
+	if (ex->draining && c->echo.pending == 0) {
+		quiet = (c->active > ex->drain_since ? c->active : ex->drain_since) + DRAIN_QUIET;
+		if (quiet > ex->drain_since + DRAIN_GRACE)
+			quiet = ex->drain_since + DRAIN_GRACE;
+		if (quiet < when) {
+			when = quiet;
+			*reason = C_CLOSED_DRAIN;
+		}
+	}
+	return when;
+}
+
+uint64_t conn_deadline(const struct conn *c, const struct executor *ex)
+{
+	enum counter reason;
+
+	return due(c, ex, &reason);
+}
+
+/* Lingering for LINGER without the client's FIN.  While the client has yet to take what was
+ * sent to it, to close would risk the rest: stay, unless it is stalled. */
+static enum conn_want linger_on(struct conn *c, struct executor *ex)
+{
+	uint32_t patience = ex->worker->conf->write_timeout;
+	int unacked = 0;
+
+	if (ioctl(c->fd, SIOCOUTQ, &unacked) < 0 || unacked <= 0)
+		return conn_close(c, ex, c->reason);
+	c->stalls = (uint32_t)unacked < c->unacked ? 0 : (uint16_t)(c->stalls + 1);
+	if (c->stalls * (uint32_t)LINGER >= (patience ? patience : (uint32_t)STALLED))
+		return conn_reset(c, ex, c->reason);
+	c->unacked = (uint32_t)unacked;
+	c->active = ex->now;
+	return CONN_READ;
+}
+
+/* Has a byte just moved, such that a drain should wait for what comes after it? */
+static bool still_talks(const struct conn *c, const struct executor *ex, uint64_t was_active)
+{
+	int unread = 0;
+
+	if (c->active == was_active)
+		return false;
+	if (!ex->draining || ex->now < ex->drain_since + DRAIN_GRACE)
+		return true;
+	return ioctl(c->fd, SIOCINQ, &unread) == 0 && unread > 0;
+}
+
+enum conn_want conn_expire(struct conn *c, struct executor *ex)
+{
+	uint64_t active = c->active;
+	enum counter reason;
+
+	if (ex->now < due(c, ex, &reason))
+		return c->echo.pending > 0 ? CONN_WRITE : CONN_READ;
+	if (c->lingering)
+		return linger_on(c, ex);
+	if (reason == C_CLOSED_WRITE_TIMEOUT)
+		return conn_reset(c, ex, reason);
+	/* Bytes that had no turn yet, because we had none, are no silence of the client. */
+	if (c->echo.pending == 0 && reason != C_CLOSED_LIFETIME) {
+		enum conn_want want = conn_step(c, ex);
+
+		if (want != CONN_READ || still_talks(c, ex, active))
+			return want;
+	}
+	return conn_end(c, ex, reason);
+}
