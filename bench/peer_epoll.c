@@ -3,22 +3,18 @@
  * iterative + epoll with: one thread, one shared read buffer, one recv and one send per
  * event.  It has no limits, timeouts, counters or logs, but it is correct: what a client
  * does not take is kept and the client is not read meanwhile, a half-close is answered
- * after the last byte, and running out of descriptors does not make it spin. */
-#define _GNU_SOURCE 1
-#include <arpa/inet.h>
+ * after the last byte, and running out of descriptors does not make it spin.
+ *
+ * BUFFER bytes are read at once, 256 KiB if not said: for bulk that is its best size. */
+#include "peer.h"
+
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 256 * 1024, MAX_EVENTS = 512, BACKLOG = 511, PAUSE_MS = 100 };
+enum { READ_SIZE = 256 * 1024, MAX_EVENTS = 512, PAUSE_MS = 100 };
 
 struct conn {
 	int fd;
@@ -27,22 +23,17 @@ struct conn {
 	size_t off;    /* bytes of it that are sent */
 };
 
-static char buffer[READ_SIZE];
+static char *buffer;
+static size_t buffer_size = READ_SIZE;
 static int epoll_fd, listen_fd;
 static bool paused; /* the listener is out of the poll set: no descriptors or memory */
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(71);
-}
 
 static void watch(int op, int fd, uint32_t events, struct conn *c)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = c};
 
 	if (epoll_ctl(epoll_fd, op, fd, &ev) < 0)
-		die("epoll_ctl");
+		peer_die("epoll_ctl");
 }
 
 static void resume_accepting(void)
@@ -103,7 +94,7 @@ static void conn_hold(struct conn *c, const char *data, size_t len)
 /* Reading happens only while nothing is pending, so at end of file all is sent. */
 static void conn_read(struct conn *c)
 {
-	ssize_t sent, got = recv(c->fd, buffer, sizeof(buffer), 0);
+	ssize_t sent, got = recv(c->fd, buffer, buffer_size, 0);
 
 	if (got <= 0) {
 		if (got == 0 || (errno != EAGAIN && errno != EINTR))
@@ -140,36 +131,24 @@ static void conn_flush(struct conn *c)
 	watch(EPOLL_CTL_MOD, c->fd, EPOLLIN, c);
 }
 
-static int listen_on(const char *port)
-{
-	struct sockaddr_in sin = {
-		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	/* Accepted sockets inherit TCP_NODELAY from the listener. */
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-	    bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 || listen(fd, BACKLOG) < 0)
-		die("listen");
-	return fd;
-}
-
 int main(int argc, char **argv)
 {
 	struct epoll_event ev[MAX_EVENTS];
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: peer_epoll PORT\n");
+	if (argc < 2 || argc > 3) {
+		fprintf(stderr, "usage: peer_epoll PORT [BUFFER]\n");
 		return 64;
 	}
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	listen_fd = listen_on(argv[1]);
+	peer_init();
+	if (argc == 3)
+		buffer_size = peer_number(argv[2]);
+	buffer = malloc(buffer_size);
+	if (!buffer)
+		peer_die("malloc");
+	listen_fd = peer_listen(argv[1], SOCK_NONBLOCK);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0)
-		die("epoll_create1");
+		peer_die("epoll_create1");
 	watch(EPOLL_CTL_ADD, listen_fd, EPOLLIN, NULL);
 	for (;;) {
 		int n = epoll_wait(epoll_fd, ev, MAX_EVENTS, paused ? PAUSE_MS : -1);

@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /* peer_thread.c - the textbook's thread per client, bare: what the bench compares
  * echod's `thread` model with.  No limits, timeouts, counters or logs. */
-#define _GNU_SOURCE 1
-#include <arpa/inet.h>
+#include "peer.h"
+
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 64 * 1024, STACK_SIZE = 128 * 1024, BACKLOG = 511 };
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(71);
-}
+enum { READ_SIZE = 64 * 1024, STACK_SIZE = 128 * 1024 };
 
 /* Out of descriptors, memory or threads: let some clients go first. */
 static void pause_accepting(void)
@@ -62,23 +50,6 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static int listen_on(const char *port)
-{
-	struct sockaddr_in sin = {
-		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	/* Accepted sockets inherit TCP_NODELAY from the listener. */
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-	    bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 || listen(fd, BACKLOG) < 0)
-		die("listen");
-	return fd;
-}
-
 int main(int argc, char **argv)
 {
 	pthread_attr_t attr;
@@ -88,8 +59,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: peer_thread PORT\n");
 		return 64;
 	}
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	listener = listen_on(argv[1]);
+	peer_init();
+	listener = peer_listen(argv[1], 0);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
