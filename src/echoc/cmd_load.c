@@ -74,6 +74,15 @@ static const struct option_row rows[] = {
 	{.name = "progress", .kind = ARG_FLAG, FIELD(progress)},
 };
 
+/* So that one knows from when on it counts; bench/ reads the server's account then. */
+static void begin(void *data)
+{
+	const struct command *c = data;
+
+	if (c->tell)
+		fputs("    0 s   all connected, measuring\n", stderr);
+}
+
 static void interval(void *data, const struct load_interval *i)
 {
 	struct command *c = data;
@@ -188,7 +197,7 @@ static int exit_code(const struct command *c, const struct load_result *result)
 
 static int measure(struct command *c, const struct load_conf *conf)
 {
-	struct load_watch watch = {.interval = interval, .data = c};
+	struct load_watch watch = {.begin = begin, .interval = interval, .data = c};
 	struct load_result result;
 	const char *what;
 	int r;

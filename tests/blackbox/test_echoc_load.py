@@ -161,7 +161,8 @@ def test_text_and_progress(server):
     r = echoc("load", "-c", "2", "-d", "1.2", "--warmup", "0", "--progress", *server)
     assert r.code == OK, r
     assert "every byte verified" in r.out and "99.999 %" in r.out
-    assert re.search(r"^ +1 s +\d+/s +p50 .* p99 ", r.err, re.M), r
+    assert re.search(r"^ +0 s +all connected, measuring\n +1 s +\d+/s +p50 .* p99 ", r.err,
+                     re.M), r
     assert echoc("load", "-d", "0.1", "--warmup", "0", *server).err == ""
 
 
