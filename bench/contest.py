@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: ISC
+"""One table: every server runs in the heats, then the best peers and the best of echod in the
+final, whose paired ratios tell.  The choice of who runs in the final is made by other rounds
+than those that count."""
+import servers
+from figures import Ratio, median, table
+from rows import FIGURES, FINAL, HEATS, QUICK
+
+QUICK_PEERS = {"tcp": ("C epoll", "C io_uring"), "udp": ("recvfrom", "recvmmsg", "recvmmsg + GRO")}
+SHOWN = ("rate", "p50_us", "p99_us", "cpu_us")
+
+
+def engine(server):
+    return server.name.partition("/")[2]
+
+
+class Contest:
+    def __init__(self, bench, key, spec):
+        self.bench, self.key, self.spec = bench, key, spec
+        self.figure = FIGURES[spec.figure]
+        self.running = []
+
+    def field(self):
+        """All servers that this table is for."""
+        spec, choice = self.spec, self.bench.choice
+        peers = choice.peers(spec.protocol)
+        peers += [self.variant(name, *how) for name, how in spec.peers.items()
+                  if choice.built(spec.protocol, how[0])]
+        if spec.protocol == "tcp":
+            peers += [s for s in choice.packaged() if spec.blocking or s.name == "xinetd"]
+        ours = [choice.echod(spec.protocol, m, e, 4 if e == "blocking" else 1)
+                for m, e in choice.pairs[spec.protocol]
+                if e != "blocking" or spec.blocking or m in ("fork", "thread")]
+        if self.bench.args.quick:
+            quick = QUICK_PEERS[spec.protocol]
+            peers = [s for s in peers if s.name in quick or s.name in spec.peers]
+            ours = [s for s in ours if s.name.startswith("iterative/") and engine(s) != "blocking"]
+        return [s for s in peers + ours if self.bench.wanted(s.name)]
+
+    def variant(self, name, peer, argument):
+        server = self.bench.choice.peer(self.spec.protocol, peer, argument)
+        server.name = name
+        return server
+
+    def run(self):
+        self.bench.say(f"\n== {self.key}: {self.spec.title}")
+        try:
+            self.running = self.bench.start(self.field())
+            for name, load in self.spec.rows.items():
+                if self.bench.row_wanted(name):
+                    self.row(name, load)
+        finally:
+            for s in self.running:
+                s.stop()
+
+    def able(self, load):
+        """Those that can hold as many clients."""
+        many = load[load.index("-c") + 1] > self.spec.forks > 0
+        return [s for s in self.running
+                if not (many and s.name in (*servers.PACKAGED, "fork/blocking"))]
+
+    def row(self, name, load):
+        load = load + (["--spin"] if self.spec.spin else [])
+        plan = QUICK if self.bench.args.quick else HEATS
+        heats = self.bench.meter.rounds(self.able(load), load, plan)
+        peers, ours = self.ranking(heats)
+        again, final = None, {}
+        if peers:
+            again = peers[0].again()
+            chosen = self.finalists(peers, ours) + self.bench.start([again])
+            final = self.bench.meter.rounds(chosen, load,
+                                            QUICK if self.bench.args.quick else FINAL)
+            again.stop()
+        self.bench.results.setdefault(self.key, {})[name] = {"heats": heats, "final": final}
+        self.report(name, heats, final, again)
+
+    def ranking(self, results):
+        """Peers and ours, the best first; without those that made errors or fell behind."""
+        good = [s for s in self.running if results.get(s.name) and
+                not any(r["errors"] or r["late"] for r in results[s.name])]
+        good.sort(key=lambda s: median(results[s.name], self.spec.figure),
+                  reverse=not self.figure.less_is_better)
+        base = [s for s in good if not s.ours and s.name.startswith(self.spec.base)]
+        return base, [s for s in good if s.ours]
+
+    @staticmethod
+    def finalists(peers, ours):
+        """The two best peers, and the best of echod with each engine."""
+        chosen, engines = peers[:2], set()
+        for s in ours:
+            if engine(s) not in engines and (engine(s) != "blocking" or not engines):
+                chosen.append(s)
+                engines.add(engine(s))
+        return chosen
+
+    def report(self, name, heats, final, again):
+        best = self.best_peer(final, again)
+        rows = [[name, self.figure.title, "to the best peer", "95 %",
+                 *(FIGURES[k].title for k in SHOWN if k != self.spec.figure), "errors", "rounds"]]
+        order = sorted({**heats, **final}, key=lambda n: median({**heats, **final}[n],
+                                                                self.spec.figure),
+                       reverse=not self.figure.less_is_better)
+        for server in order:
+            source = final if server in final else heats
+            rows.append(self.line(server, source[server], source.get(best)))
+        for line in table(rows):
+            self.bench.say(line)
+        if best:
+            self.verdicts(name, final, best, again)
+
+    def line(self, server, results, base):
+        if not results:
+            return [server] + ["-"] * (len(SHOWN) + 4)
+        ratio = Ratio(results, base, self.spec.figure).cells() if base else ["-", "-"]
+        text = FIGURES[self.spec.figure].text(median(results, self.spec.figure))
+        if any(r.get("late") for r in results):
+            text, ratio = "behind", ["-", "-"]
+        others = [FIGURES[k].text(median(results, k)) for k in SHOWN if k != self.spec.figure]
+        return [server, text, *ratio, *others, sum(r["errors"] for r in results), len(results)]
+
+    def best_peer(self, final, again):
+        ours = {s.name for s in self.running if s.ours}
+        names = [n for n in final if n not in ours and again and n != again.name]
+        names.sort(key=lambda n: median(final[n], self.spec.figure),
+                   reverse=not self.figure.less_is_better)
+        return names[0] if names else ""
+
+    def verdicts(self, name, final, best, again):
+        """What each of echod's finalists reached, for the summary at the end."""
+        spec, first = self.spec, again.name.removesuffix(", again")
+        same = Ratio(final[again.name], final[first], spec.figure) if again.name in final else None
+        for server in [s.name for s in self.running if s.ours and s.name in final]:
+            ratio = Ratio(final[server], final[best], spec.figure)
+            verdict = {"table": self.key, "row": name, "figure": spec.figure, "best": best,
+                       "echod": server, **ratio.json(), "aim": spec.aim,
+                       "met": ratio.reaches(spec.aim, self.figure.less_is_better),
+                       "same": same.json() if same else None, "other": None}
+            if spec.no_worse:
+                other = Ratio(final[server], final[best], spec.no_worse)
+                verdict["other"] = {"figure": spec.no_worse, **other.json(),
+                                    "met": other.reaches(1.0, True)}
+            self.bench.verdicts.append(verdict)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: ISC
+"""Figures of rounds: medians, paired ratios with their interval, and tables of text."""
+import random
+import statistics
+
+RESAMPLES, SEED = 4000, 862
+
+
+def median(results, key):
+    return statistics.median(r.get(key, 0.0) for r in results)
+
+
+class Ratio:
+    """OURS / BASE of each round: the median, and the bounds of its 95 % interval by a percentile
+    bootstrap of that median."""
+
+    def __init__(self, ours, base, key):
+        pairs = [a.get(key, 0.0) / max(b.get(key, 0.0), 1e-9) for a, b in zip(ours, base)]
+        rng = random.Random(SEED)
+        medians = sorted(statistics.median(rng.choices(pairs, k=len(pairs)))
+                         for _ in range(RESAMPLES))
+        self.value = statistics.median(pairs)
+        self.low = medians[RESAMPLES * 25 // 1000]
+        self.high = medians[RESAMPLES * 975 // 1000 - 1]
+
+    def reaches(self, aim, less_is_better):
+        """Does the interval reach AIM?"""
+        return self.low <= aim if less_is_better else self.high >= aim
+
+    def cells(self):
+        return [f"{self.value:.3f}", f"{self.low:.2f} to {self.high:.2f}"]
+
+    def json(self):
+        return {"ratio": self.value, "low": self.low, "high": self.high}
+
+
+def table(rows):
+    """ROWS of texts as lines: the first column to the left, the others to the right."""
+    rows = [list(map(str, r)) for r in rows]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join([r[0].ljust(widths[0]), *map(str.rjust, r[1:], widths[1:])]).rstrip()
+            for r in rows]
+
+
+def size(n):
+    """Bytes for people."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(n) < 10240 or unit == "MiB":
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1024
+    return ""
