@@ -6,7 +6,7 @@
  *	conf_file                           libconfig makes a tree (conf_node) of it
  *	conf_override, conf_listen          the command line's part
  *	conf_build (conf_schema, conf_value) the tree into struct conf
- *	conf_check                          the rules between keys
+ *	conf_check, conf_access             the rules between keys, the networks
  *	conf_needs                          what not every process may do
  *	conf_dump                           and back */
 #include "conf.h"
@@ -143,6 +143,11 @@ struct conf *conf_free(struct conf *c)
 		}
 		for (size_t i = 0; i < c->n_services; i++)
 			conf_value_free(&conf_keys[k], &c->services[i]);
+	}
+	for (size_t i = 0; i < c->n_services; i++) {
+		acl_clear(&c->services[i].access);
+		acl_clear(&c->services[i].exempted);
+		acl_clear(&c->services[i].trusted);
 	}
 	free(c->services);
 	free(c->file);

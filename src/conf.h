@@ -6,6 +6,7 @@
 #ifndef ECHOD_CONF_H
 #define ECHOD_CONF_H
 
+#include "acl.h"
 #include "address.h"
 #include "engine.h"
 #include "model.h"
@@ -87,6 +88,9 @@ struct service_conf {
 	enum proxy_protocol proxy_protocol;
 	char **proxy_trusted, **allow, **deny, **exempt; /* prefixes, as written */
 	size_t n_proxy_trusted, n_allow, n_deny, n_exempt;
+	struct acl access;   /* of allow and deny: may it be served? */
+	struct acl exempted; /* are there no limits for it? */
+	struct acl trusted;  /* may it say for whom it speaks? */
 	struct sockopt_set sockopts;
 	struct udp_conf udp;
 };

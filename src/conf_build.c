@@ -190,6 +190,13 @@ struct conf_node *conf_build_node(const struct build *b, size_t i, const char *p
 	return node_find(b->service[i], path);
 }
 
+struct conf_node *conf_build_element(const struct build *b, size_t i, const char *path, size_t n)
+{
+	struct conf_node *list = conf_build_node(b, i, path);
+
+	return list && n < list->n ? list->child[n] : list;
+}
+
 bool conf_build_bad(const struct build *b, size_t i, const char *path)
 {
 	struct conf_node *n = conf_build_node(b, i, path);

@@ -25,12 +25,18 @@ int conf_build(struct build *b);
 /* conf_check.c: the rules between keys. */
 void conf_check(struct build *b);
 
+/* conf_access.c: the networks of service I. */
+void conf_access(struct build *b, size_t i);
+
 /* conf_needs.c: what can never work is complained about; what not every process may do goes
  * to NOTES, unless that is NULL. */
 void conf_needs(struct build *b, struct complaints *notes);
 
 /* The node of service I's key PATH ("udp.groups"), or NULL where it is not written. */
 struct conf_node *conf_build_node(const struct build *b, size_t i, const char *path);
+
+/* The node of the Nth element of the list PATH; that of PATH itself where that is one string. */
+struct conf_node *conf_build_element(const struct build *b, size_t i, const char *path, size_t n);
 
 /* Was service I's key PATH complained about? */
 bool conf_build_bad(const struct build *b, size_t i, const char *path);

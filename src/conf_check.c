@@ -35,14 +35,6 @@ static const struct protocol_row *protocol_of(const struct service_conf *s)
 	return &protocols[s->protocol];
 }
 
-/* The node of the Nth string of key PATH, the key itself where that is one string. */
-static struct conf_node *element(const struct build *b, size_t i, const char *path, size_t n)
-{
-	struct conf_node *list = conf_build_node(b, i, path);
-
-	return list && n < list->n ? list->child[n] : list;
-}
-
 /* Is the name of service I a default of a protocol that it does not have? */
 static bool guessed_name(const struct build *b, size_t i)
 {
@@ -189,7 +181,7 @@ static void parse_listen(struct build *b, size_t i, struct endpoints *all)
 					      : address_parse_ip(s->listen[k], a, &why);
 
 		if (n < 0)
-			complain(b->complaints, element(b, i, "listen", k),
+			complain(b->complaints, conf_build_element(b, i, "listen", k),
 				 "services[%zu].listen[%zu]: \"%.110s\": %s", i, k, s->listen[k],
 				 why);
 		for (int m = 0; m < n; m++)
@@ -247,7 +239,8 @@ static void check_collisions(struct build *b, struct endpoints *all)
 		last[e->port] = (uint32_t)x + 1;
 		f = first_collision(b, all, e);
 		if (f)
-			complain(b->complaints, element(b, e->service, "listen", e->index),
+			complain(b->complaints,
+				 conf_build_element(b, e->service, "listen", e->index),
 				 "services[%zu].listen[%zu]: %s is taken by %s of services[%zu]",
 				 e->service, e->index, address_format(&e->address, mine),
 				 address_format(&f->address, other), f->service);
@@ -306,7 +299,7 @@ static void check_groups(struct build *b, size_t i, const struct endpoints *all)
 		return;
 	for (size_t k = 0; k < s->udp.n_groups; k++) {
 		const char *group = s->udp.groups[k];
-		struct conf_node *n = element(b, i, "udp.groups", k);
+		struct conf_node *n = conf_build_element(b, i, "udp.groups", k);
 		int family = 0;
 
 		if (inet_pton(AF_INET, group, &four) == 1 && IN_MULTICAST(ntohl(four.s_addr)))
@@ -364,7 +357,8 @@ static void check_control(struct build *b, const struct endpoints *all)
 void conf_check(struct build *b)
 {
 	static void (*const rules[])(struct build *, size_t) = {check_name, check_listen,
-								check_grid, check_keys};
+								check_grid, check_keys,
+								conf_access};
 	static void (*const address_rules[])(struct build *, size_t,
 					     const struct endpoints *) = {check_sockets,
 									  check_groups};

@@ -363,6 +363,32 @@ BAD = [
            '\t{ listen = "127.0.0.1:8"; }',
            ");"),
      ['F:3: services[1].name: "echo-tcp" is the name of services[0] too (give it one)']),
+    ("networks that are none",
+     split("services = (",
+           '\t{ listen = "127.0.0.1:7";',
+           '\t  allow = [ "192.0.2.0/24", "192.0.2.1/24", "localhost",',
+           '\t            "2001:db8::/129" ];',
+           '\t  deny = "10.1.0.0/8"; exempt = [ "::1/64" ];',
+           '\t  proxy_trusted = [ "192.0.2.9/32", "" ] }',
+           ");"),
+     ['F:3: services[0].allow[1]: "192.0.2.1/24" is a host in a network: write 192.0.2.0/24 or '
+      "192.0.2.1",
+      'F:3: services[0].allow[2]: "localhost" is no network of IPv4 or IPv6 (such as '
+      "192.0.2.0/24 or 2001:db8::/32)",
+      'F:4: services[0].allow[3]: "2001:db8::/129" has no prefix length of 0 to 128 behind the '
+      "slash",
+      'F:5: services[0].deny[0]: "10.1.0.0/8" is a host in a network: write 10.0.0.0/8 or '
+      "10.1.0.0",
+      'F:5: services[0].exempt[0]: "::1/64" is a host in a network: write ::/64 or ::1',
+      'F:6: services[0].proxy_trusted[1]: "" is no network of IPv4 or IPv6 (such as '
+      "192.0.2.0/24 or 2001:db8::/32)"]),
+    ("network allowed and denied",
+     split("services = (",
+           '\t{ listen = "127.0.0.1:7"; allow = [ "10.0.0.0/8", "::ffff:192.0.2.0/120" ];',
+           '\t  deny = [ "10.1.0.0/16",',
+           '\t           "192.0.2.0/24" ] }',
+           ");"),
+     ["F:4: services[0].deny[1]: 192.0.2.0/24 is in allow too"]),
     ("group is none",
      service('protocol = "udp"; udp = { groups = [ "239.1.2.3", "10.0.0.1" ]; };'),
      ['F:3: services[0].udp.groups[1]: "10.0.0.1" is not a multicast group (such as 239.1.2.3 '
