@@ -27,6 +27,7 @@ enum {
 	PLACES = 64,
 	DROPS_PAUSE = 1000,  /* ms between two reports of drops, while there is no end of them */
 	SETTLE = 500,        /* ms for the log to deal with the last records */
+	RETRY = 100,         /* ms after an error of the line */
 	STOP_PATIENCE = 1000 /* ms for a logger that is blocked to write what it has */
 };
 
@@ -168,14 +169,18 @@ static void tell_drops(struct desk *l, uint64_t now)
 	put(l, &r);
 }
 
-/* Take one record.  Returns false when every sender has closed its end. */
+/* Take one record.  Returns false when every sender has closed its end.  No error ends the
+ * log: what the system is out of comes back. */
 static bool take_next(struct desk *l, int fd)
 {
 	struct log_record r;
 	ssize_t n = recv(fd, &r, sizeof(r), MSG_DONTWAIT | MSG_TRUNC);
 
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			poll(NULL, 0, RETRY);
+		return true;
+	}
 	if (n == 0)
 		return false;
 	if (log_record_check(&r, (size_t)n) == 0)

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: ISC */
+/* fail.c - an LD_PRELOAD library in which one call fails, once: the Nth of its name, counted
+ * over all processes and threads of the daemon together, so that whoever is started in place
+ * of the victim is not the next one.
+ *
+ * The panel is a file that all of them map; its path stands in ECHOD_FAIL.  run.py writes which
+ * call, which time, with which errno, and reads how often it was made. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* Of <fcntl.h>, which declares open() with arguments that may be left out. */
+#define O_RDWR    02
+#define O_CLOEXEC 02000000
+
+struct panel {
+	char call[32];       /* the name; it never changes once the daemon runs */
+	uint32_t position;   /* the first is 1 */
+	uint32_t error;      /* errno */
+	_Atomic uint32_t at; /* how many were made */
+};
+
+static struct panel *panel;
+
+/* A call: the panel is looked at once, and then all that are not meant cost a comparison. */
+struct call {
+	const char *name;
+	bool meant;
+};
+
+#define MOST 64
+static struct call *calls[MOST];
+static unsigned n_calls;
+
+static void known(struct call *call)
+{
+	if (n_calls < MOST)
+		calls[n_calls++] = call;
+}
+
+__attribute__((constructor)) static void open_panel(void)
+{
+	const char *path = getenv("ECHOD_FAIL");
+	int (*real_open)(const char *, int, mode_t) = dlsym(RTLD_NEXT, "open");
+	int fd = path ? real_open(path, O_RDWR | O_CLOEXEC, 0) : -1;
+	void *(*real_mmap)(void *, size_t, int, int, int, off_t) = dlsym(RTLD_NEXT, "mmap");
+	void *map;
+
+	if (fd < 0)
+		return;
+	map = real_mmap(NULL, sizeof(*panel), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (map == MAP_FAILED)
+		return;
+	for (unsigned i = 0; i < n_calls; i++)
+		calls[i]->meant = strcmp(calls[i]->name, ((struct panel *)map)->call) == 0;
+	panel = map;
+}
+
+/* Is this the one?  Sets errno. */
+static bool fails(const struct call *call)
+{
+	if (!call->meant || ++panel->at != panel->position)
+		return false;
+	errno = (int)panel->error;
+	return true;
+}
+
+/* FAIL(what it returns, its name, (parameters), (arguments), what it returns when it fails) */
+#define FAIL(type, name, parameters, arguments, failed)           \
+ static struct call call_##name = {#name, false};                 \
+ __attribute__((constructor(101))) static void known_##name(void) \
+ {                                                                \
+  known(&call_##name);                                            \
+ }                                                                \
+ type name parameters                                             \
+ {                                                                \
+  static type(*real) parameters;                                  \
+                                                                  \
+  if (fails(&call_##name))                                        \
+   return failed;                                                 \
+  if (!real)                                                      \
+   real = (type(*) parameters)dlsym(RTLD_NEXT, #name);            \
+  return real arguments;                                          \
+ }
+
+/* clang-format off */
+FAIL(int, accept4, (int fd, struct sockaddr *a, socklen_t *n, int f), (fd, a, n, f), -1)
+FAIL(ssize_t, recv, (int fd, void *p, size_t n, int f), (fd, p, n, f), -1)
+FAIL(ssize_t, send, (int fd, const void *p, size_t n, int f), (fd, p, n, f), -1)
+FAIL(ssize_t, recvmsg, (int fd, struct msghdr *m, int f), (fd, m, f), -1)
+FAIL(ssize_t, sendmsg, (int fd, const struct msghdr *m, int f), (fd, m, f), -1)
+FAIL(int, recvmmsg, (int fd, struct mmsghdr *m, unsigned n, int f, struct timespec *t),
+     (fd, m, n, f, t), -1)
+FAIL(int, sendmmsg, (int fd, struct mmsghdr *m, unsigned n, int f), (fd, m, n, f), -1)
+FAIL(int, shutdown, (int fd, int how), (fd, how), -1)
+FAIL(int, epoll_create1, (int f), (f), -1)
+FAIL(int, epoll_ctl, (int e, int op, int fd, struct epoll_event *ev), (e, op, fd, ev), -1)
+FAIL(int, epoll_wait, (int e, struct epoll_event *ev, int n, int t), (e, ev, n, t), -1)
+FAIL(int, poll, (struct pollfd *p, nfds_t n, int t), (p, n, t), -1)
+FAIL(int, eventfd, (unsigned n, int f), (n, f), -1)
+FAIL(int, signalfd, (int fd, const sigset_t *s, int f), (fd, s, f), -1)
+FAIL(int, timerfd_create, (clockid_t c, int f), (c, f), -1)
+FAIL(pid_t, fork, (void), (), -1)
+FAIL(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg),
+     (t, a, f, arg), errno)
+FAIL(int, sched_setaffinity, (pid_t p, size_t n, const cpu_set_t *s), (p, n, s), -1)
+FAIL(int, pthread_setaffinity_np, (pthread_t t, size_t n, const cpu_set_t *s), (t, n, s), errno)
+FAIL(int, setrlimit, (__rlimit_resource_t r, const struct rlimit *l), (r, l), -1)
+FAIL(int, setpriority, (__priority_which_t w, id_t i, int p), (w, i, p), -1)
+FAIL(int, socket, (int d, int t, int p), (d, t, p), -1)
+FAIL(int, socketpair, (int d, int t, int p, int fd[2]), (d, t, p, fd), -1)
+FAIL(int, pipe2, (int fd[2], int f), (fd, f), -1)
+FAIL(int, bind, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n), -1)
+FAIL(int, listen, (int fd, int n), (fd, n), -1)
+FAIL(int, connect, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n), -1)
+FAIL(int, setsockopt, (int fd, int l, int o, const void *p, socklen_t n), (fd, l, o, p, n), -1)
+FAIL(int, getsockopt, (int fd, int l, int o, void *p, socklen_t *n), (fd, l, o, p, n), -1)
+FAIL(int, getsockname, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n), -1)
+FAIL(int, getpeername, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n), -1)
+FAIL(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n), -1)
+FAIL(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n), -1)
+FAIL(int, fstat, (int fd, struct stat *st), (fd, st), -1)
+FAIL(int, lstat, (const char *path, struct stat *st), (path, st), -1)
+FAIL(int, stat, (const char *path, struct stat *st), (path, st), -1)
+FAIL(int, unlink, (const char *path), (path), -1)
+FAIL(int, chmod, (const char *path, mode_t m), (path, m), -1)
+FAIL(ssize_t, getrandom, (void *p, size_t n, unsigned f), (p, n, f), -1)
+FAIL(void *, mmap, (void *a, size_t n, int p, int f, int fd, off_t o), (a, n, p, f, fd, o),
+     MAP_FAILED)
+FAIL(int, kill, (pid_t p, int s), (p, s), -1)
+
+/* Those with arguments that may be left out: one is passed on, as in C it may be. */
+FAIL(int, ioctl, (int fd, unsigned long r, void *p), (fd, r, p), -1)
+FAIL(int, fcntl, (int fd, int c, long a), (fd, c, a), -1)
+FAIL(int, open, (const char *path, int f, mode_t m), (path, f, m), -1)
+FAIL(int, prctl, (int o, unsigned long a, unsigned long b, unsigned long c, unsigned long d),
+     (o, a, b, c, d), -1)
+/* clang-format on */
+
+/* Memory.  The sanitizers bring an allocator of their own. */
+#ifndef NO_MALLOC
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t n);
+
+static struct call call_malloc = {"malloc", false};
+
+__attribute__((constructor(101))) static void known_malloc(void)
+{
+	known(&call_malloc);
+}
+
+void *malloc(size_t n)
+{
+	return fails(&call_malloc) ? NULL : __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return fails(&call_malloc) ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+	return fails(&call_malloc) ? NULL : __libc_realloc(p, n);
+}
+#endif

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: ISC
+"""What can fail: each call of libc that a process of the daemon makes, and the errors that its
+manual page gives it there; and the system calls of io_uring, which no function of libc makes.
+
+close(2) is not among them: to make it fail is to skip it, and the descriptor that stays open
+then is the test's fault."""
+
+NETWORK = ["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH"]
+MEMORY = ["ENOBUFS", "ENOMEM"]
+PASSING = ["EINTR", "EAGAIN"]
+FILES = ["EMFILE", "ENFILE"]
+REFUSED = ["ECONNREFUSED", "EPERM", "ENETUNREACH", "EMSGSIZE", "EINVAL"]
+
+FAULTS = {
+    # clients
+    "accept4": PASSING + FILES + MEMORY + ["ECONNABORTED", "EPROTO", "EPERM"],
+    "recv": PASSING + MEMORY + NETWORK,
+    "send": PASSING + MEMORY + NETWORK,
+    "recvmsg": PASSING + MEMORY + ["ECONNREFUSED"],
+    "sendmsg": PASSING + MEMORY + REFUSED,
+    "recvmmsg": PASSING + MEMORY + ["ECONNREFUSED"],
+    "sendmmsg": PASSING + MEMORY + REFUSED,
+    "shutdown": ["ENOTCONN", "ENOBUFS"],
+    "ioctl": ["EINVAL"],
+    "getpeername": ["ENOTCONN", "ENOBUFS"],
+    # waits
+    "epoll_wait": ["EINTR"],
+    "poll": ["EINTR", "ENOMEM"],
+    "epoll_create1": FILES + ["ENOMEM"],
+    "epoll_ctl": ["ENOMEM", "ENOSPC"],
+    "eventfd": FILES + ["ENOMEM"],
+    "signalfd": FILES + ["ENOMEM"],
+    "timerfd_create": FILES + ["ENOMEM"],
+    # processes and threads
+    "fork": ["EAGAIN", "ENOMEM"],
+    "pthread_create": ["EAGAIN"],
+    "kill": ["EPERM"],
+    "sched_setaffinity": ["EINVAL", "EPERM"],
+    "pthread_setaffinity_np": ["EINVAL"],
+    "setrlimit": ["EPERM"],
+    "setpriority": ["EACCES"],
+    "prctl": ["EINVAL", "EPERM"],
+    # sockets
+    "socket": FILES + MEMORY + ["EACCES", "EAFNOSUPPORT"],
+    "socketpair": FILES,
+    "pipe2": FILES,
+    "bind": ["EADDRINUSE", "EACCES", "EADDRNOTAVAIL"],
+    "listen": ["EADDRINUSE"],
+    "connect": ["EAGAIN", "ECONNREFUSED"],
+    "setsockopt": ["ENOPROTOOPT", "ENOMEM", "EPERM"],
+    "getsockopt": ["ENOPROTOOPT", "ENOBUFS"],
+    "getsockname": ["ENOBUFS"],
+    # files and memory
+    "open": FILES + ["EACCES", "ENOENT"],
+    "read": PASSING,
+    "write": ["EINTR", "EAGAIN", "EIO", "EPIPE"],
+    "fcntl": ["EMFILE"],
+    "fstat": ["ENOMEM"],
+    "lstat": ["EACCES"],
+    "stat": ["EACCES"],
+    "unlink": ["EACCES"],
+    "chmod": ["EPERM"],
+    "getrandom": ["EINTR"],
+    "mmap": ["ENOMEM"],
+    "malloc": ["ENOMEM"],
+}
+
+# By strace(1): the Nth of each process.
+RINGS = {
+    "io_uring_setup": ["ENOSYS", "EPERM", "ENOMEM", "EINVAL", "EMFILE"],
+    "io_uring_register": ["EINVAL", "ENOMEM"],
+    "io_uring_enter": ["EINTR", "EAGAIN", "EBUSY", "ENOMEM"],
+}

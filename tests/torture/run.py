@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: ISC
+"""One life: a daemon in which one call fails, with clients and a reload, and what must be true
+of it all the same."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "blackbox"))
+
+import grid  # noqa: E402
+import harness  # noqa: E402
+import procs  # noqa: E402
+from faults import RINGS  # noqa: E402
+from panel import Panel  # noqa: E402
+from talk import payload  # noqa: E402
+
+PATIENCE = 10.0      # seconds, for whatever should take a fraction of one
+MOMENT = 1.0         # for what need not come: a line that the fault took from the log
+LINES = 40           # of the log, in one life: a loop would say more
+BULK, SMALL = 65536, 300
+
+
+@dataclass(frozen=True)
+class Fault:
+    call: str
+    error: str
+    position: int
+
+    def __str__(self):
+        return f"{self.call}:{self.error}:{self.position}"
+
+
+class Broken(Exception):
+    """A promise was not kept."""
+
+
+def promise(condition, what):
+    if not condition:
+        raise Broken(what)
+
+
+def until(what, condition, patience=PATIENCE):
+    """Poll until CONDITION, and return its value."""
+    end = time.monotonic() + patience * harness.SLOW
+    while True:
+        value = condition()
+        if value:
+            return value
+        promise(time.monotonic() < end, f"not within {patience} s: {what}")
+        time.sleep(0.01)
+
+
+class Life:
+    """One daemon, from its start to its end."""
+
+    def __init__(self, cell, directory, library, fault=None):
+        self.cell, self.fault = cell, fault
+        self.trace = directory / "strace.log"
+        self.began = 0.0
+        self.panel, options = None, {}
+        if fault and fault.call in RINGS:
+            options["prefix"] = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(self.trace),
+                                 "-e", f"trace={fault.call}", "-e", "signal=none", "-e",
+                                 f"inject={fault.call}:error={fault.error}:when={fault.position}"]
+        elif fault:
+            self.panel = Panel(library, directory / "panel", fault)
+            options["env"] = {**self.panel.env, "ASAN_OPTIONS": os.environ.get(
+                "ASAN_OPTIONS", "") + ":verify_asan_link_order=0:detect_leaks=0"}
+        keys = {"workers": 2} if cell.model.startswith("pre") else {}
+        self.service = cell.service(directory, **keys)
+        self.daemon = harness.Daemon([self.service], directory, **options)
+
+    # --- its parts
+
+    def supervisor(self):
+        """Its pid: strace's child, where there is strace."""
+        if not self.trace.exists():
+            return self.daemon.pid
+        return next(c for c, p in procs.parents().items() if p == self.daemon.pid)
+
+    def ended(self):
+        return self.daemon.process.poll() is not None
+
+    def serves(self):
+        """Has it said so?  The fault may have taken the line: then a client finds out."""
+        return self.daemon.lines("ready: ") or (
+            time.monotonic() > self.began + MOMENT * harness.SLOW and self.clients(exact=True))
+
+    def start(self):
+        """Returns whether it serves; if not it must have ended by itself and said why."""
+        self.began = time.monotonic()
+        self.daemon.spawn()
+        until("that it serves or ends", lambda: self.ended() or self.serves())
+        if not self.ended():
+            return True
+        code = self.daemon.process.returncode
+        promise(code > 0, f"at the start it ended with {code}")
+        promise(self.daemon.log().strip(), f"at the start it ended with {code} and no word")
+        return False
+
+    def exchange(self, size, exact):
+        """One client.  Without EXACT its connection may be lost, but no byte may be wrong."""
+        data = payload(size, size)
+        got = b""
+        try:
+            with self.service.connect(PATIENCE) as s:
+                got = self.datagram(s, data) if self.cell.transport.datagram \
+                    else self.stream(s, data)
+        except TimeoutError as e:
+            promise(self.cell.transport.datagram, f"a client hangs: {e}")
+        except OSError:
+            pass
+        promise(data.startswith(got), f"wrong bytes among {len(got)}")
+        return len(got) == size or not exact
+
+    @staticmethod
+    def datagram(s, data):
+        if s.family == socket.AF_UNIX:
+            s.bind("")  # an abstract name of the kernel's choice, to answer to
+        s.settimeout(0.3 * harness.SLOW)
+        s.send(data)
+        return s.recv(BULK)
+
+    @staticmethod
+    def stream(s, data):
+        got = b""
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        while block := s.recv(BULK):
+            got += block
+        return got
+
+    def clients(self, exact):
+        size = 8000 if self.cell.transport.datagram else BULK
+        return all([self.exchange(size, exact), self.exchange(SMALL, exact)])
+
+    def hangup(self):
+        """A reload, whatever comes of it."""
+        mark = self.daemon.mark()
+        os.kill(self.supervisor(), signal.SIGHUP)
+        try:
+            until("the end of a reload", lambda: self.ended() or any(
+                self.daemon.lines(x, mark) for x in ("reloaded: ", "reload failed")), MOMENT)
+        except Broken:
+            promise(self.fault, "a reload does not end")
+
+    def descriptors(self):
+        """How many the supervisor has, and each process below it; for lack of memory they may
+        be without a title."""
+        below = [len(procs.descriptors(p)) for p in procs.descendants(self.supervisor())]
+        return [len(procs.descriptors(self.supervisor())), *sorted(n for n in below if n)]
+
+    def stop(self):
+        os.kill(self.supervisor(), signal.SIGTERM)
+        try:
+            code = self.daemon.process.wait(PATIENCE * harness.SLOW)
+        except subprocess.TimeoutExpired:
+            raise Broken("does not stop") from None
+        promise(code == 0, f"exit code {code}")
+        until("the end of its processes", lambda: not procs.session(self.daemon.pid))
+
+    # --- the whole
+
+    def live(self, usual):
+        """All of it.  USUAL: the descriptors of a life without a fault; None to find out.
+        Returns whether the fault happened, and the descriptors."""
+        found = None
+        try:
+            if self.start():
+                self.clients(exact=not self.fault)
+                self.hangup()
+                promise(not self.ended(), "ended by itself while it served")
+                until("an echo after the fault", lambda: self.clients(exact=True))
+                found = self.descriptors()
+                if usual:
+                    self.wait_for_usual(usual)
+                self.stop()
+            self.check_log()
+        finally:
+            self.daemon.destroy()
+        return self.happened(), found
+
+    def wait_for_usual(self, usual):
+        try:
+            until("", lambda: self.descriptors() == usual)
+        except Broken:
+            raise Broken(f"descriptors are {self.descriptors()}, usually {usual}") from None
+
+    def check_log(self):
+        log = self.daemon.log()
+        bad = [x for x in log.splitlines() if harness.SANITIZER.search(x)]
+        promise(not bad, f"sanitizer: {bad[:3]}")
+        promise(len(log.splitlines()) <= LINES, f"{len(log.splitlines())} lines in the log")
+        promise("signal" not in log, "a process died of a signal")
+
+    def happened(self):
+        if self.panel:
+            return self.panel.happened()
+        return bool(self.fault) and "(INJECTED)" in self.trace.read_text(errors="replace")
+
+
+def cells():
+    """The grid over the transports that differ in code."""
+    found = [grid.Cell(m, e, grid.TRANSPORTS[t]) for m, e in grid.STREAM_PAIRS
+             for t in ("tcp4", "unix")]
+    return found + [grid.Cell(m, e, grid.TRANSPORTS[t]) for m, e in grid.DATAGRAM_PAIRS
+                    for t in ("udp4", "unix-dgram")]
