@@ -7,6 +7,7 @@
 
 #include "conf.h"
 #include "executor.h"
+#include "slots.h"
 #include "worker.h"
 
 #include <linux/sockios.h>
@@ -17,59 +18,87 @@ enum {
 	DRAIN_GRACE = 1000, /* ms of draining after which a moment without a byte is enough: a
 			     * client that never pauses must not keep the next echod waiting */
 	LINGER = 1000,      /* ms to wait for the client's FIN, as long as nothing moves */
-	STALLED = 60000     /* ms to wait for a reader that has no write_timeout */
+	STALLED = 60000,    /* ms to wait for a reader that has no write_timeout */
+	LOOK = 1000         /* ms, at least, between looks whether a deadline has come nearer */
 };
 
-/* The deadline that counts, and in *REASON what its passing means. */
-static uint64_t due(const struct conn *c, const struct executor *ex, enum counter *reason)
+static uint32_t write_timeout(const struct executor *ex)
+{
+	uint32_t timeout = ex->worker->conf->write_timeout;
+
+	return timeout ? timeout : STALLED;
+}
+
+/* A deadline. */
+struct due {
+	uint64_t when;       /* ms; UINT64_MAX: never */
+	uint64_t look;       /* ms: when to see whether it is nearer now */
+	enum counter reason; /* what its passing means */
+};
+
+/* TIMEOUT since FROM may be the deadline that counts.  While the service fills up it is
+ * shorter, down to a tenth: who looks every tenth does not miss that by much. */
+static void consider(struct due *d, const struct executor *ex, uint64_t from, uint32_t timeout,
+		     enum counter reason)
+{
+	uint64_t when = from + slots_patience(ex->worker->slots, timeout);
+	uint64_t look = ex->now + (timeout / 10 > LOOK ? timeout / 10 : LOOK);
+
+	if (look < d->look)
+		d->look = look;
+	if (when < d->when) {
+		d->when = when;
+		d->reason = reason;
+	}
+}
+
+/* The deadline that counts. */
+static struct due due(const struct conn *c, const struct executor *ex)
 {
 	const struct service_conf *conf = ex->worker->conf;
-	uint64_t when = UINT64_MAX, quiet;
+	struct due d = {.when = UINT64_MAX, .look = UINT64_MAX, .reason = c->reason};
+	uint64_t quiet;
 
-	*reason = c->reason;
-	if (c->lingering)
-		return c->active + LINGER;
-	if (c->echo.pending > 0 && (conf->write_timeout > 0 || c->echo.ended)) {
-		when = c->active + (conf->write_timeout ? conf->write_timeout : STALLED);
-		*reason = C_CLOSED_WRITE_TIMEOUT;
-	} else if (conf->idle_timeout > 0) {
-		when = c->active + conf->idle_timeout;
-		*reason = C_CLOSED_IDLE;
+	if (c->lingering) {
+		d.when = c->active + LINGER;
+		return d;
 	}
-	if (conf->lifetime > 0 && !c->echo.ended && c->since + conf->lifetime < when) {
-		when = c->since + conf->lifetime;
-		*reason = C_CLOSED_LIFETIME;
-	}
+	if (c->echo.pending > 0 && (conf->write_timeout > 0 || c->echo.ended))
+		consider(&d, ex, c->active, write_timeout(ex), C_CLOSED_WRITE_TIMEOUT);
+	else if (conf->idle_timeout > 0)
+		consider(&d, ex, c->active, conf->idle_timeout, C_CLOSED_IDLE);
+	if (conf->lifetime > 0 && !c->echo.ended)
+		consider(&d, ex, c->since, conf->lifetime, C_CLOSED_LIFETIME);
 	if (ex->draining && c->echo.pending == 0) {
 		quiet = (c->active > ex->drain_since ? c->active : ex->drain_since) + DRAIN_QUIET;
 		if (quiet > ex->drain_since + DRAIN_GRACE)
 			quiet = ex->drain_since + DRAIN_GRACE;
-		if (quiet < when) {
-			when = quiet;
-			*reason = C_CLOSED_DRAIN;
+		if (quiet < d.when) {
+			d.when = quiet;
+			d.reason = C_CLOSED_DRAIN;
 		}
 	}
-	return when;
+	return d;
 }
 
 uint64_t conn_deadline(const struct conn *c, const struct executor *ex)
 {
-	enum counter reason;
+	struct due d = due(c, ex);
 
-	return due(c, ex, &reason);
+	return d.when < d.look ? d.when : d.look;
 }
 
 /* Lingering for LINGER without the client's FIN.  While the client has yet to take what was
  * sent to it, to close would risk the rest: stay, unless it is stalled. */
 static enum conn_want linger_on(struct conn *c, struct executor *ex)
 {
-	uint32_t patience = ex->worker->conf->write_timeout;
+	uint32_t patience = slots_patience(ex->worker->slots, write_timeout(ex));
 	int unacked = 0;
 
 	if (ioctl(c->fd, SIOCOUTQ, &unacked) < 0 || unacked <= 0)
 		return conn_close(c, ex, c->reason);
 	c->stalls = (uint32_t)unacked < c->unacked ? 0 : (uint16_t)(c->stalls + 1);
-	if (c->stalls * (uint32_t)LINGER >= (patience ? patience : (uint32_t)STALLED))
+	if (c->stalls * (uint32_t)LINGER >= patience)
 		return conn_reset(c, ex, c->reason);
 	c->unacked = (uint32_t)unacked;
 	c->active = ex->now;
@@ -91,9 +120,10 @@ static bool still_talks(const struct conn *c, const struct executor *ex, uint64_
 enum conn_want conn_expire(struct conn *c, struct executor *ex)
 {
 	uint64_t active = c->active;
-	enum counter reason;
+	struct due d = due(c, ex);
+	enum counter reason = d.reason;
 
-	if (ex->now < due(c, ex, &reason))
+	if (ex->now < d.when)
 		return c->echo.pending > 0 ? CONN_WRITE : CONN_READ;
 	if (c->lingering)
 		return linger_on(c, ex);

@@ -114,6 +114,21 @@ unsigned slots_used(const struct slots *s)
 	return used;
 }
 
+uint32_t slots_patience(const struct slots *s, uint32_t timeout)
+{
+	enum { BEGIN = 65, FULL = 100 }; /* percent */
+	uint64_t crowd = (uint64_t)atomic_load_explicit(&s->crowd, memory_order_relaxed) * FULL;
+	uint64_t begin = (uint64_t)s->n * BEGIN, full = (uint64_t)s->n * FULL;
+	uint64_t over, least = timeout < SLOTS_PATIENCE_MIN ? timeout : SLOTS_PATIENCE_MIN;
+	uint64_t patience = timeout;
+
+	if (crowd <= begin)
+		return timeout;
+	over = crowd < full ? crowd - begin : full - begin;
+	patience -= patience * 9 * over / ((full - begin) * 10);
+	return (uint32_t)(patience > least ? patience : least);
+}
+
 void slot_open(struct slot *slot, const struct address *peer, uint64_t now)
 {
 	slot->since = now;

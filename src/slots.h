@@ -27,6 +27,7 @@ struct slots {
 	uint32_t n;               /* how many */
 	int bell;                 /* eventfd to ring when a slot is freed and one waits */
 	_Atomic uint32_t waiting; /* an executor found no slot free */
+	_Atomic uint32_t crowd;   /* connections at the supervisor's latest look, 1 s ago at most */
 	struct slot *slot;        /* [n], shared */
 	_Atomic pid_t owner[];    /* [n]; 0 = free */
 };
@@ -56,6 +57,13 @@ unsigned slots_free_owner(struct slots *s, pid_t owner);
 
 /* Slots taken now. */
 unsigned slots_used(const struct slots *s);
+
+enum { SLOTS_PATIENCE_MIN = 1000 /* ms */ };
+
+/* How long TIMEOUT (ms, not 0) is now: all of it up to 65 % of the slots, then less, in a
+ * straight line down to a tenth when there is no slot left; but never less than a second,
+ * unless it is less itself. */
+uint32_t slots_patience(const struct slots *s, uint32_t timeout);
 
 /* Ring the bell: everybody who serves these slots looks at the listeners again. */
 void slots_ring(const struct slots *s);

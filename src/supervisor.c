@@ -174,6 +174,7 @@ static int on_alarm(sd_event_source *source, uint64_t usec, void *arg)
 	run->check_at = now + CHECK;
 	for (struct crew *c = run->s.crews; c; c = c->next)
 		crew_check(c, now);
+	totals_tell_crowds(&run->s);
 	rates_look(&run->s, now);
 	control_check(run->s.control, now);
 	reload_expire(&run->s, now, false);

@@ -5,6 +5,7 @@
 
 #include "conf.h"
 #include "log.h"
+#include "slots.h"
 #include "supervisor.h"
 
 #include <stdlib.h>
@@ -51,6 +52,20 @@ void totals_sum(const struct supervisor *s, const char *name, uint64_t sum[N_COU
 	for (const struct crew *c = s->crews; c; c = c->next)
 		if (strcmp(c->name, name) == 0)
 			crew_sum(c, sum);
+}
+
+/* The counters are right in the end whoever has died.  A number kept beside the slots would
+ * not be, and it would be a line of memory that every processor wants for every client. */
+void totals_tell_crowds(struct supervisor *s)
+{
+	for (struct crew *c = s->crews; c; c = c->next) {
+		uint64_t sum[N_COUNTERS] = {0};
+
+		if (!c->slots)
+			continue;
+		crew_sum(c, sum);
+		c->slots->crowd = (uint32_t)stats_active(sum);
+	}
 }
 
 void totals_log(const struct supervisor *s)

@@ -15,6 +15,9 @@ void totals_retire(struct supervisor *s, const struct crew *c);
 /* Add the counters of the service NAME since the daemon's start to SUM. */
 void totals_sum(const struct supervisor *s, const char *name, uint64_t sum[N_COUNTERS]);
 
+/* Tell the workers how many connections their service has: it makes timeouts shorter. */
+void totals_tell_crowds(struct supervisor *s);
+
 /* Log a line of counters for each service. */
 void totals_log(const struct supervisor *s);
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from grid import stream_grid
+from grid import MANY_AT_ONCE, stream_grid
 from harness import SLACK, SLOW, wait_for
 from talk import at_end, ping
 
@@ -54,6 +54,30 @@ def test_lifetime(echod, cell, tmp_path):
     assert time.monotonic() - start > 0.7
     s.close()
     d.wait_count("closed_lifetime", 1)
+
+
+@stream_grid("tcp4", "unix", pairs=MANY_AT_ONCE, quick=())
+def test_crowd(echod, cell, tmp_path):
+    """A service that is full ends idle connections after a tenth of idle_timeout, those that are
+    active stay; one that is half full leaves them all the time."""
+    d = echod(cell.service(tmp_path, idle_timeout=30, max_clients=10))
+    silent = [d.connect() for _ in range(5)]
+    busy = d.connect()
+
+    def ended():
+        ping(busy)
+        return [s for s in silent if at_end(s)]
+    for s in silent:
+        ping(s)
+    end = time.monotonic() + 4.5
+    while time.monotonic() < end:
+        assert not ended()
+        time.sleep(0.2)
+    start = time.monotonic()
+    silent += [d.connect() for _ in range(4)]
+    wait_for("the end of those who are silent", lambda: len(ended()) >= 4, 6.0)
+    assert time.monotonic() - start < 20
+    wait_for("their count", lambda: d.count("closed_idle") >= 4, 2.0, step=0.1)
 
 
 @stream_grid("tcp4", quick=())

@@ -13,7 +13,7 @@
 static void idle_ends_with_fin_then_waits_for_the_clients(void **state)
 {
 	(void)state;
-	assert_int_equal(conn_deadline(&c, &ex), ex.now + 300000);
+	assert_int_equal(conn_deadline(&c, &ex), ex.now + 30000);
 	ex.now += 299999;
 	assert_int_equal(conn_expire(&c, &ex), CONN_READ);
 	assert_false(k.shut);
@@ -37,7 +37,7 @@ static void any_byte_puts_off_the_idle_end(void **state)
 	k.input = "x";
 	k.in = 1;
 	conn_step(&c, &ex);
-	assert_int_equal(conn_deadline(&c, &ex), ex.now + 300000);
+	assert_int_equal(conn_deadline(&c, &ex), ex.now + 30000);
 }
 
 static void lingers_no_longer_than_it_must(void **state)
@@ -78,7 +78,7 @@ static void a_reader_that_stalls_is_reset(void **state)
 	k.in = 1;
 	k.blocked = true;
 	assert_int_equal(conn_step(&c, &ex), CONN_WRITE);
-	assert_int_equal(conn_deadline(&c, &ex), ex.now + 60000);
+	assert_int_equal(conn_deadline(&c, &ex), ex.now + 6000); /* to look */
 	ex.now += 60000;
 	assert_int_equal(conn_expire(&c, &ex), CONN_CLOSED);
 	assert_true(k.reset);
@@ -110,6 +110,53 @@ static void without_timeouts_there_is_no_deadline(void **state)
 	(void)state;
 	service.idle_timeout = service.write_timeout = 0;
 	assert_int_equal(conn_deadline(&c, &ex), UINT64_MAX);
+}
+
+/* The table has four slots. */
+static void timeouts_shrink_when_the_service_fills_up(void **state)
+{
+	(void)state;
+	service.lifetime = 1000000;
+	slots->crowd = 2;
+	assert_int_equal(conn_deadline(&c, &ex), ex.now + 30000);
+	ex.now += 30000; /* the look finds it as it was */
+	assert_int_equal(conn_expire(&c, &ex), CONN_READ);
+	assert_int_equal(conn_deadline(&c, &ex), ex.now + 30000);
+	slots->crowd = 4;
+	assert_int_equal(conn_deadline(&c, &ex), ex.now); /* a tenth of 300 s is over */
+	conn_expire(&c, &ex);
+	assert_true(k.shut);
+	k.fin = true;
+	assert_int_equal(conn_step(&c, &ex), CONN_CLOSED);
+	assert_int_equal(stats.value[C_CLOSED_IDLE], 1);
+}
+
+static void a_stalled_reader_has_less_time_in_a_crowd(void **state)
+{
+	(void)state;
+	k.input = "x";
+	k.in = 1;
+	k.blocked = true;
+	assert_int_equal(conn_step(&c, &ex), CONN_WRITE);
+	slots->crowd = 4;
+	assert_int_equal(conn_deadline(&c, &ex), ex.now + 6000);
+	ex.now += 6000;
+	assert_int_equal(conn_expire(&c, &ex), CONN_CLOSED);
+	assert_int_equal(stats.value[C_CLOSED_WRITE_TIMEOUT], 1);
+}
+
+static void lifetime_shrinks_too(void **state)
+{
+	(void)state;
+	service.lifetime = 100000;
+	ex.now += 20000;
+	c.active = ex.now;
+	assert_int_equal(conn_expire(&c, &ex), CONN_READ);
+	slots->crowd = 4;
+	conn_expire(&c, &ex);
+	k.fin = true;
+	assert_int_equal(conn_step(&c, &ex), CONN_CLOSED);
+	assert_int_equal(stats.value[C_CLOSED_LIFETIME], 1);
 }
 
 static void a_draining_one_ends_when_it_is_quiet(void **state)
@@ -171,6 +218,11 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(without_timeouts_there_is_no_deadline, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(timeouts_shrink_when_the_service_fills_up, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_stalled_reader_has_less_time_in_a_crowd, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(lifetime_shrinks_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_draining_one_ends_when_it_is_quiet, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_draining_one_that_never_pauses_ends_too, setup,

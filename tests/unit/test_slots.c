@@ -203,6 +203,37 @@ static void holds_between_processes(void **state)
 	assert_int_equal(slots_used(s), 0);
 }
 
+static void patience_ends_as_slots_do(void **state)
+{
+	static const struct {
+		uint32_t crowd, timeout, patience;
+	} rows[] = {
+		{0, 300000, 300000},  {65, 300000, 300000}, {66, 300000, 292286},
+		{82, 300000, 168858}, {100, 300000, 30000}, {120, 300000, 30000},
+		{100, 5000, 1000},    {100, 500, 500},      {100, UINT32_MAX, 429496730},
+	};
+	struct slots *s = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		s->crowd = rows[i].crowd;
+		assert_int_equal(slots_patience(s, rows[i].timeout), rows[i].patience);
+	}
+}
+
+static void patience_only_shrinks(void **state)
+{
+	struct slots *s = *state;
+	uint32_t before = UINT32_MAX;
+
+	for (s->crowd = 0; s->crowd <= N; s->crowd++) {
+		uint32_t now = slots_patience(s, 60000);
+
+		assert_true(now <= before && now >= 6000);
+		before = now;
+	}
+	assert_int_equal(before, 6000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +248,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(only_the_owner_can_give, setup, teardown),
 		cmocka_unit_test_setup_teardown(remembers_peers_of_each_family, setup, teardown),
 		cmocka_unit_test_setup_teardown(holds_between_processes, setup, teardown),
+		cmocka_unit_test_setup_teardown(patience_ends_as_slots_do, setup, teardown),
+		cmocka_unit_test_setup_teardown(patience_only_shrinks, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
