@@ -3,30 +3,35 @@
 #ifndef ECHOD_DGRAM_H
 #define ECHOD_DGRAM_H
 
-#include "worker.h"
+#include "dgram_judge.h"
+#include "dgram_out.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct executor;
+struct mmsghdr;
+struct place;
 
 /* What an executor needs to answer datagrams; embedded, set up once. */
 struct dgram {
 	struct executor *executor;
-	struct ports refused;   /* source ports that are never answered */
-	struct address *groups; /* multicast groups that are answered */
-	size_t n_groups;
-	char *buffer; /* for the largest datagram there is */
+	struct dgram_judge judge;
+	struct dgram_out out;
+	struct mmsghdr *headers; /* a header and a place for each datagram of a batch, */
+	struct place *places;
+	char *memory;   /* and there for the largest that there is; pages that none has used */
+	unsigned batch; /* cost nothing */
+	unsigned limit; /* how many are received at once now */
 };
 
-/* Set up D.  Returns 0 or -ENOMEM. */
+/* Set up D.  Returns 0 or -errno. */
 int dgram_init(struct dgram *d, struct executor *ex);
 
 /* Free what D holds. */
 void dgram_deinit(struct dgram *d);
 
-/* Answer up to MAX datagrams that wait at endpoint I, without waiting for more.  Returns
- * how many were received. */
+/* Answer what waits at endpoint I, until MAX datagrams or somewhat more were received, without
+ * waiting for more.  Returns how many were received; less than MAX: no more waited. */
 size_t dgram_answer(struct dgram *d, size_t i, size_t max);
 
 /* Told to stop: answer what has reached the sockets by now, in bounds. */

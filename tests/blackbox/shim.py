@@ -7,12 +7,13 @@ import struct
 import subprocess
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parent.parent / "shim" / "shim.c"
+SOURCES = [Path(__file__).resolve().parent.parent / "shim" / name
+           for name in ("shim.c", "fortified.c")]
 
 # The words of struct panel in shim.c, in order.
 SETTINGS = ("seed", "cut_percent", "cut_most", "again_percent", "intr_percent",
             "accept_errno", "accept_left", "fork_skip", "fork_errno", "fork_left",
-            "thread_errno", "thread_left", "send_errno", "send_left")
+            "thread_errno", "thread_left", "send_skip", "send_errno", "send_left")
 COUNTS = ("did_cut", "did_again", "did_intr", "did_accept", "did_fork", "did_thread", "did_send",
           "streams")
 WORDS = SETTINGS + COUNTS
@@ -23,7 +24,7 @@ def build(directory):
     """Compile the library; returns its path."""
     library = directory / "shim.so"
     subprocess.run([os.environ.get("CC", "cc"), "-std=gnu17", "-O2", "-fPIC", "-shared", "-Wall",
-                    "-Wextra", "-Werror", "-o", str(library), str(SOURCE), "-ldl"], check=True)
+                    "-Wextra", "-Werror", "-o", str(library), *map(str, SOURCES), "-ldl"], check=True)
     return library
 
 

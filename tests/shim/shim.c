@@ -13,6 +13,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -36,7 +38,7 @@ struct panel {
 	_Atomic uint32_t accept_errno, accept_left;
 	_Atomic uint32_t fork_skip, fork_errno, fork_left; /* the first fork_skip work */
 	_Atomic uint32_t thread_errno, thread_left;
-	_Atomic uint32_t send_errno, send_left; /* datagrams only */
+	_Atomic uint32_t send_skip, send_errno, send_left; /* datagrams only; as with fork */
 	_Atomic uint32_t did_cut, did_again, did_intr, did_accept, did_fork, did_thread, did_send;
 	_Atomic uint32_t streams; /* sequences of random numbers given out */
 };
@@ -270,9 +272,32 @@ int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *
 	return fails(fd, false) ? -1 : real(fd, v, n, flags, timeout);
 }
 
+/* Several datagrams in one message, which the kernel is to cut: UDP_SEGMENT. */
+static bool is_burst(const struct msghdr *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR((struct msghdr *)m, c))
+		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_SEGMENT)
+			return true;
+	return false;
+}
+
+/* The first that fails ends the call, and if there were some before it its errno is kept back
+ * until it is tried again.  A burst fails as one: what is planned is planned for single ones. */
 int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
 	REAL(sendmmsg);
+	uint32_t skip = panel && panel->send_left ? panel->send_skip : 0;
+
+	if (skip > 0) {
+		int sent = real(fd, v, n < skip ? n : skip, flags);
+
+		panel->send_skip -= sent > 0 ? (uint32_t)sent : 0;
+		return sent;
+	}
+	if (panel && panel->send_left && n > 0 && is_burst(&v->msg_hdr)) {
+		errno = (int)panel->send_errno;
+		return -1;
+	}
 	return fails(fd, true) ? -1 : real(fd, v, n, flags);
 }
 
@@ -352,40 +377,4 @@ int epoll_pwait2(int fd, struct epoll_event *v, int n, const struct timespec *ti
 {
 	REAL(epoll_pwait2);
 	return interrupted() ? -1 : real(fd, v, n, timeout, mask);
-}
-
-/* What the names above become in a program built with _FORTIFY_SOURCE. */
-ssize_t __read_chk(int fd, void *buf, size_t size, size_t room);
-ssize_t __recv_chk(int fd, void *buf, size_t size, size_t room, int flags);
-ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t size, size_t room, int flags,
-		       struct sockaddr *restrict from, socklen_t *restrict len);
-int __poll_chk(struct pollfd *v, nfds_t n, int timeout, size_t room);
-int __ppoll_chk(struct pollfd *v, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
-		size_t room);
-
-ssize_t __read_chk(int fd, void *buf, size_t size, size_t room)
-{
-	return size > room ? (abort(), -1) : read(fd, buf, size);
-}
-
-ssize_t __recv_chk(int fd, void *buf, size_t size, size_t room, int flags)
-{
-	return size > room ? (abort(), -1) : recv(fd, buf, size, flags);
-}
-
-ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t size, size_t room, int flags,
-		       struct sockaddr *restrict from, socklen_t *restrict len)
-{
-	return size > room ? (abort(), -1) : recvfrom(fd, buf, size, flags, from, len);
-}
-
-int __poll_chk(struct pollfd *v, nfds_t n, int timeout, size_t room)
-{
-	return n > room / sizeof(*v) ? (abort(), -1) : poll(v, n, timeout);
-}
-
-int __ppoll_chk(struct pollfd *v, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
-		size_t room)
-{
-	return n > room / sizeof(*v) ? (abort(), -1) : ppoll(v, n, timeout, mask);
 }
