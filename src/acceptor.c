@@ -12,6 +12,7 @@
 #include "conf.h"
 #include "executor.h"
 #include "log.h"
+#include "peer.h"
 #include "slots.h"
 #include "sockopt.h"
 #include "stats.h"
@@ -22,7 +23,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RETRY = 100 /* ms between looks while the system is out of something */ };
+enum {
+	RETRY = 100,  /* ms between looks while the system is out of something */
+	REFUSALS = 64 /* clients in a row that may be refused while one is looked for */
+};
 
 /* What an error of accept4(2) means.  The manual page wants network errors of the new
  * socket to be treated like EAGAIN. */
@@ -207,7 +211,32 @@ static int64_t claim(struct acceptor *a)
 	return -EMFILE;
 }
 
-bool acceptor_take(struct acceptor *a, size_t i, struct client *client)
+/* May PEER say whose its connection is, where it must?  Who reaches a UNIX socket may. */
+static bool is_trusted(const struct worker *w, const struct address *peer)
+{
+	struct prefix host;
+
+	if (w->conf->proxy_protocol == PROXY_OFF || protocols[w->conf->protocol].local)
+		return true;
+	return prefix_of(peer, &host) && acl_says(&w->conf->trusted, &host);
+}
+
+/* Nothing is owed to CLIENT, which PEER connected. */
+static void refuse(struct acceptor *a, const struct client *client, const struct address *peer)
+{
+	const struct worker *w = a->executor->worker;
+	char text[ADDRESS_TEXT_MAX];
+
+	close(client->fd);
+	slots_release(w->slots, client->slot);
+	stats_add(a->executor->stats, C_CONNECTIONS_ACCEPTED, 1);
+	stats_add(a->executor->stats, C_CLOSED_PROXY_UNTRUSTED, 1);
+	log_event(EVENT_PROXY_REFUSED, F_TEXT(SERVICE, w->conf->name),
+		  F_TEXT(PEER, peer_text(w, peer, text)), F_TEXT(WHAT, "not in proxy_trusted"));
+}
+
+/* Take a client.  Returns 0; -EAGAIN if none can be; or -EACCES when one was refused. */
+static int take(struct acceptor *a, size_t i, struct client *client)
 {
 	const struct worker *w = a->executor->worker;
 	struct address peer = {.len = sizeof(peer) - offsetof(struct address, sa)};
@@ -216,15 +245,15 @@ bool acceptor_take(struct acceptor *a, size_t i, struct client *client)
 
 	if (slot == -EMFILE) {
 		failed(a, EMFILE);
-		return false;
+		return -EAGAIN;
 	}
 	if (slot < 0 && w->conf->when_full == FULL_WAIT) {
 		wait_for_room(a);
-		return false;
+		return -EAGAIN;
 	}
 	if (slot < 0) {
 		turn_away(a, i);
-		return false;
+		return -EAGAIN;
 	}
 	fd = accept4(w->endpoints[i].fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
@@ -232,18 +261,33 @@ bool acceptor_take(struct acceptor *a, size_t i, struct client *client)
 
 		slots_release(w->slots, (uint32_t)slot);
 		failed(a, error);
-		return false;
+		return -EAGAIN;
 	}
 	if (a->troubled) {
 		a->troubled = false;
 		acceptor_resume(a);
 	}
+	*client = (struct client){.fd = fd, .slot = (uint32_t)slot};
+	if (!is_trusted(w, &peer)) {
+		refuse(a, client, &peer);
+		return -EACCES;
+	}
 	a->open++;
 	slot_open(&w->slots->slot[slot], &peer, a->executor->now);
 	stats_add(a->executor->stats, C_CONNECTIONS_ACCEPTED, 1);
 	set_options(w, i, fd);
-	*client = (struct client){.fd = fd, .slot = (uint32_t)slot};
-	return true;
+	return 0;
+}
+
+bool acceptor_take(struct acceptor *a, size_t i, struct client *client)
+{
+	for (int n = 0; n < REFUSALS; n++) {
+		int r = take(a, i, client);
+
+		if (r != -EACCES)
+			return r == 0;
+	}
+	return false;
 }
 
 void acceptor_left(struct acceptor *a)

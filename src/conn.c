@@ -17,6 +17,9 @@
 #include "conf.h"
 #include "executor.h"
 #include "log.h"
+#include "peer.h"
+#include "report.h"
+#include "respond.h"
 #include "slots.h"
 #include "worker.h"
 
@@ -40,6 +43,7 @@ void conn_open(struct conn *c, const struct executor *ex, const struct client *c
 		.since = ex->now,
 		.active = ex->now,
 		.reason = C_CLOSED_EOF,
+		.header_due = ex->worker->conf->proxy_protocol == PROXY_REQUIRE,
 	};
 }
 
@@ -59,17 +63,12 @@ static struct slot *slot_of(const struct conn *c, const struct executor *ex)
 static void record(const struct conn *c, const struct executor *ex)
 {
 	const struct slot *slot = slot_of(c, ex);
-	enum log_client how = ex->worker->log->client;
 	struct address peer;
 	char text[ADDRESS_TEXT_MAX];
 
 	slot_peer(slot, &peer);
-	if (how == LOG_CLIENT_FULL)
-		address_format(&peer, text);
-	else
-		address_format_network(&peer, text);
 	log_event(EVENT_CONNECTION, F_TEXT(SERVICE, ex->worker->conf->name),
-		  F_TEXT(PEER, how == LOG_CLIENT_NONE ? NULL : text),
+		  F_TEXT(PEER, peer_text(ex->worker, &peer, text)),
 		  F_TEXT(REASON, counters[c->reason].name + strlen("closed_")),
 		  F_NUMBER(BYTES_IN, slot->bytes_in), F_NUMBER(BYTES_OUT, slot->bytes_out),
 		  F_NUMBER(DURATION_USEC, (ex->now - c->since) * 1000));
@@ -82,6 +81,8 @@ enum conn_want conn_close(struct conn *c, struct executor *ex, enum counter reas
 		record(c, ex);
 	free(c->held);
 	c->held = NULL;
+	free(c->header);
+	c->header = NULL;
 	executor_close(ex, c->fd);
 	c->fd = -1;
 	stats_add(ex->stats, reason, 1);
@@ -110,6 +111,8 @@ static enum conn_want fail(struct conn *c, struct executor *ex, int error)
 	case ECONNABORTED:
 	case ENOTCONN:
 		return conn_close(c, ex, C_CLOSED_RESET);
+	case EBADMSG: /* our own: conn_proxy_take() */
+		return conn_close(c, ex, c->reason);
 	default:
 		return conn_close(c, ex, C_CLOSED_ERROR);
 	}
@@ -157,19 +160,55 @@ static void let_go(struct conn *c, struct executor *ex)
 	c->whole = false;
 }
 
+/* The service's answer, once, if it has one of its own: it is held, and nothing more is read.
+ * Returns 0 or -ENOMEM. */
+static int answer(struct conn *c, struct executor *ex)
+{
+	const struct responder *r = &responders[ex->worker->conf->respond];
+	struct asked_stream asked = {.executor = ex,
+				     .proxy = c->header ? &c->header->header : NULL,
+				     .fd = c->fd};
+	char text[REPORT_MAX];
+	uint32_t n;
+
+	if (!r->stream || c->echo.ended)
+		return 0;
+	n = r->stream(&asked, text);
+	echo_received(&c->echo, n);
+	echo_end(&c->echo);
+	return conn_hold(c, text, n);
+}
+
 int conn_received(struct conn *c, struct executor *ex, char **p, uint32_t *n)
 {
-	(void)p;
 	c->active = ex->now;
+	if (c->header_due) {
+		int r = conn_proxy_take(c, ex, p, n);
+
+		if (r < 0 || *n == 0)
+			return r;
+	}
 	stats_add(ex->stats, C_BYTES_IN, *n);
 	add(&slot_of(c, ex)->bytes_in, *n);
-	echo_received(&c->echo, *n);
-	return 0;
+	if (ex->worker->conf->respond == RESPOND_ECHO) {
+		echo_received(&c->echo, *n);
+		return 0;
+	}
+	*n = 0;
+	if (responders[ex->worker->conf->respond].stream)
+		c->reason = C_CLOSED_ANSWERED;
+	return answer(c, ex);
 }
 
 void conn_received_fin(struct conn *c, struct executor *ex)
 {
 	c->active = ex->now;
+	if (c->header_due)
+		conn_proxy_fin(c, ex);
+	else if (answer(c, ex) < 0) {
+		echo_sent(&c->echo, c->echo.pending);
+		c->reason = C_CLOSED_ERROR;
+	}
 	echo_end(&c->echo);
 }
 
@@ -179,7 +218,7 @@ void conn_sent(struct conn *c, struct executor *ex, uint32_t n)
 	c->active = ex->now;
 	stats_add(ex->stats, C_BYTES_OUT, n);
 	if (c->echo.pending == 0)
-		stats_add(ex->stats, C_ECHOES, 1);
+		stats_add(ex->stats, responders[ex->worker->conf->respond].answered, 1);
 	add(&slot_of(c, ex)->bytes_out, n);
 }
 

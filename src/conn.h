@@ -6,6 +6,7 @@
 #define ECHOD_CONN_H
 
 #include "echo.h"
+#include "proxy.h"
 #include "stats.h"
 
 #include <stdbool.h>
@@ -15,6 +16,14 @@ struct client;
 struct executor;
 
 enum conn_want { CONN_READ, CONN_WRITE, CONN_CLOSED };
+
+/* The header of the PROXY protocol of one connection: while a part of it is missing, or where
+ * it is to be told of later. */
+struct conn_header {
+	struct proxy_header header; /* once it is complete */
+	uint32_t n;                 /* bytes that have come of it */
+	char bytes[PROXY_MAX];
+};
 
 struct conn {
 	int fd;
@@ -29,6 +38,8 @@ struct conn {
 	uint8_t reason;   /* enum counter C_CLOSED_*: why it ends */
 	bool lingering;   /* our FIN is out; wait for the client's */
 	bool whole;       /* held is of the service's buffer size, as the scratch buffer is */
+	bool header_due;  /* what comes first is a PROXY header, and not all of it has come */
+	struct conn_header *header; /* mostly NULL */
 };
 
 /* Begin to serve CLIENT, which becomes C's. */
@@ -43,8 +54,8 @@ enum conn_want conn_step(struct conn *c, struct executor *ex);
  *
  * *N bytes, more than 0, were received at *P.  They are counted, and *P and *N become what
  * goes out for them, which is pending from now on: the same bytes, or others in memory that
- * is good until the next call, or none (*N 0).  All that any client sends passes here, once.
- * Returns 0, or -errno: C has failed. */
+ * is good until the next call, or none (*N 0; an answer may be held all the same).  All that
+ * any client sends passes here, once.  Returns 0, or -errno: C has failed. */
 int conn_received(struct conn *c, struct executor *ex, char **p, uint32_t *n);
 
 /* The client's FIN was received. */
@@ -75,5 +86,16 @@ enum conn_want conn_close(struct conn *c, struct executor *ex, enum counter reas
 
 /* The same, such that the kernel forgets at once what it holds for a client that takes nothing. */
 enum conn_want conn_reset(struct conn *c, struct executor *ex, enum counter reason);
+
+/* conn_proxy.c: the header of the PROXY protocol while header_due.  Take what belongs to it
+ * off the *N bytes at *P that were received.  Returns 0; -EBADMSG if it is none, which is
+ * logged, and C's reason says it; or -ENOMEM. */
+int conn_proxy_take(struct conn *c, struct executor *ex, char **p, uint32_t *n);
+
+/* The peer's FIN came although the header is due. */
+void conn_proxy_fin(struct conn *c, const struct executor *ex);
+
+/* Log that the peer is refused, and WHY. */
+void conn_proxy_refused(const struct conn *c, const struct executor *ex, const char *why);
 
 #endif

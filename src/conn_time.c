@@ -18,6 +18,7 @@ enum {
 	DRAIN_GRACE = 1000, /* ms of draining after which a moment without a byte is enough: a
 			     * client that never pauses must not keep the next echod waiting */
 	LINGER = 1000,      /* ms to wait for the client's FIN, as long as nothing moves */
+	HEADER_WAIT = 3000, /* ms from the accept for a PROXY header to be complete */
 	STALLED = 60000,    /* ms to wait for a reader that has no write_timeout */
 	LOOK = 1000         /* ms, at least, between looks whether a deadline has come nearer */
 };
@@ -69,6 +70,8 @@ static struct due due(const struct conn *c, const struct executor *ex)
 		consider(&d, ex, c->active, conf->idle_timeout, C_CLOSED_IDLE);
 	if (conf->lifetime > 0 && !c->echo.ended)
 		consider(&d, ex, c->since, conf->lifetime, C_CLOSED_LIFETIME);
+	if (c->header_due)
+		consider(&d, ex, c->since, HEADER_WAIT, C_CLOSED_PROXY_TIMEOUT);
 	if (ex->draining && c->echo.pending == 0) {
 		quiet = (c->active > ex->drain_since ? c->active : ex->drain_since) + DRAIN_QUIET;
 		if (quiet > ex->drain_since + DRAIN_GRACE)
@@ -117,6 +120,17 @@ static bool still_talks(const struct conn *c, const struct executor *ex, uint64_
 	return ioctl(c->fd, SIOCINQ, &unread) == 0 && unread > 0;
 }
 
+/* The last look at a connection whose header did not come in time. */
+static enum conn_want header_late(struct conn *c, struct executor *ex)
+{
+	enum conn_want want = conn_step(c, ex);
+
+	if (want == CONN_CLOSED || !c->header_due || c->lingering)
+		return want;
+	conn_proxy_refused(c, ex, "no header in time");
+	return conn_close(c, ex, C_CLOSED_PROXY_TIMEOUT);
+}
+
 enum conn_want conn_expire(struct conn *c, struct executor *ex)
 {
 	uint64_t active = c->active;
@@ -129,6 +143,8 @@ enum conn_want conn_expire(struct conn *c, struct executor *ex)
 		return linger_on(c, ex);
 	if (reason == C_CLOSED_WRITE_TIMEOUT)
 		return conn_reset(c, ex, reason);
+	if (reason == C_CLOSED_PROXY_TIMEOUT)
+		return header_late(c, ex);
 	/* Bytes that had no turn yet, because we had none, are no silence of the client. */
 	if (c->echo.pending == 0 && reason != C_CLOSED_LIFETIME) {
 		enum conn_want want = conn_step(c, ex);

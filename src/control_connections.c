@@ -60,7 +60,8 @@ static json_t *connection(const struct crew *c, uint32_t i, uint64_t now)
 	if (owner == 0)
 		return NULL;
 	memcpy(&copy, &c->slots->slot[i], sizeof(copy));
-	if (copy.since == 0 || c->slots->owner[i] != owner || c->slots->slot[i].since != copy.since)
+	if (copy.since == 0 || c->slots->owner[i] != owner ||
+	    memcmp(&copy, &c->slots->slot[i], offsetof(struct slot, bytes_in)) != 0)
 		return NULL;
 	slot_peer(&copy, &peer);
 	age = now > copy.since ? (double)(now - copy.since) / 1000 : 0;

@@ -155,6 +155,12 @@ const struct event_row event_rows[N_EVENTS] = {
 			.text = "service=@SERVICE@ is full: max_clients=@MAX_CLIENTS@ are "
 				"connected, "
 				"more @STATE@"},
+	[EVENT_PROXY_REFUSED] = {.name = "proxy-refused",
+				 .id = "c2a127baa52f4bd390ab378682c34490",
+				 .level = LOG_WARNING,
+				 .repeated = true,
+				 .fields = B(SERVICE) | B(PEER) | B(WHAT),
+				 .text = "service=@SERVICE@ refuses @PEER@: @WHAT@"},
 	[EVENT_ACCEPT_PAUSED] = {.name = "accept-paused",
 				 .id = "f07d20f9c3f74b2a989971a86eb45b20",
 				 .level = LOG_WARNING,

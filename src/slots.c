@@ -133,6 +133,12 @@ void slot_open(struct slot *slot, const struct address *peer, uint64_t now)
 {
 	slot->since = now;
 	slot->bytes_in = slot->bytes_out = 0;
+	slot_set_peer(slot, peer);
+}
+
+void slot_set_peer(struct slot *slot, const struct address *peer)
+{
+	slot->scope = 0;
 	slot->family = peer->len ? peer->sa.sa_family : AF_UNSPEC;
 	if (slot->family == AF_INET) {
 		memcpy(slot->host, &peer->in.sin_addr, 4);

@@ -68,8 +68,9 @@ uint32_t slots_patience(const struct slots *s, uint32_t timeout);
 /* Ring the bell: everybody who serves these slots looks at the listeners again. */
 void slots_ring(const struct slots *s);
 
-/* Write PEER and the time into a slot; and read the peer back. */
+/* Write PEER and the time into a slot; PEER alone, of an open connection; and read it back. */
 void slot_open(struct slot *slot, const struct address *peer, uint64_t now);
+void slot_set_peer(struct slot *slot, const struct address *peer);
 void slot_peer(const struct slot *slot, struct address *peer);
 
 #endif

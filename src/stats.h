@@ -17,6 +17,10 @@ enum counter {
 	C_CLOSED_LIFETIME,
 	C_CLOSED_WRITE_TIMEOUT,
 	C_CLOSED_DRAIN,
+	C_CLOSED_ANSWERED,
+	C_CLOSED_PROXY_UNTRUSTED,
+	C_CLOSED_PROXY_MALFORMED,
+	C_CLOSED_PROXY_TIMEOUT,
 	C_CLOSED_ERROR,
 	C_CLOSED_KILLED,
 	C_REJECTED_FULL,
@@ -25,14 +29,18 @@ enum counter {
 	C_BYTES_OUT,
 	/* what was sent back whole: a read of a stream, or a datagram */
 	C_ECHOES,
-	/* datagrams: in = out + the sum of the refused_* and dropped_* */
+	/* what was sent instead, where respond is "report" */
+	C_REPORTS,
+	/* datagrams: in = out + discarded + the sum of the refused_* and dropped_* */
 	C_DATAGRAMS_IN,
 	C_DATAGRAMS_OUT,
+	C_DATAGRAMS_DISCARDED,
 	C_REFUSED_SOURCE_PORT,
 	C_REFUSED_OWN_PORT,
 	C_REFUSED_SOURCE,
 	C_REFUSED_DESTINATION,
 	C_REFUSED_TRUNCATED,
+	C_REFUSED_SHORT,
 	C_DROPPED_SEND,
 	/* what went wrong around accept(2) and fork(2) */
 	C_ACCEPT_EMFILE,

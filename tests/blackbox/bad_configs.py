@@ -400,6 +400,25 @@ BAD = [
      service('protocol = "udp"; udp = { interface = "sixteen-letters!"; };'),
      ['F:3: services[0].udp.interface: "sixteen-letters!" is too long (a string of at most 15 '
       "bytes)"]),
+    ("PROXY headers from nobody", service('proxy_protocol = "require";'),
+     ['F:3: services[0].proxy_protocol: "require" refuses everybody while proxy_trusted is empty '
+      "(name the networks of the proxies there)"]),
+    ("PROXY headers in datagrams",
+     service('protocol = "udp"; proxy_protocol = "require"; proxy_trusted = [ "::1" ];'),
+     ["F:3: services[0].proxy_protocol: does not hold for udp (tcp, unix, mptcp)",
+      "F:3: services[0].proxy_trusted: does not hold for udp (tcp, unix, mptcp)"]),
+    ("proxies without an address",
+     service('protocol = "unix"; proxy_protocol = "require"; proxy_trusted = [ "::1" ];',
+             'listen = [ "/run/x.sock" ];'),
+     ["F:3: services[0].proxy_trusted: names networks, and who connects to a unix socket has no "
+      "address: its mode says who may send a header"]),
+    ("broadcasts that nobody answers",
+     service('protocol = "udp"; respond = "discard"; udp = { answer_broadcast = true; };'),
+     ['F:3: services[0].udp.answer_broadcast: respond = "discard" answers nothing']),
+    ("reports of a whole network",
+     service('protocol = "udp"; respond = "report"; udp = { answer_broadcast = true; };'),
+     ['F:3: services[0].udp.answer_broadcast: respond = "report" tells one host about itself, '
+      "not a network about all of them"]),
     ("user unknown",
      split('process = { user = "no-such-user"; group = "no-such-group"; };',
            'services = ( { listen = "127.0.0.1:7"; } );'),

@@ -330,10 +330,10 @@ class Daemon:
                 closed = sum(v for k, v in c.items() if k.startswith("closed_"))
                 if c["connections_accepted"] != c["connections_active"] + closed:
                     bad.append(f"{name}: accepted != active + closed: {c}")
-                answered = c["datagrams_out"] + sum(
+                answered = c["datagrams_out"] + c["datagrams_discarded"] + sum(
                     v for k, v in c.items() if k.startswith(("refused_", "dropped_")))
                 if c["datagrams_in"] != answered:
-                    bad.append(f"{name}: datagrams_in != out + refused + dropped: {c}")
+                    bad.append(f"{name}: datagrams_in != out + discarded + refused + dropped: {c}")
                 if c["connections_active"] != 0:
                     bad.append(f"{name}: connections without a client: {c}")
             return bad
