@@ -22,7 +22,7 @@ _echoc() {
 		return
 		;;
 	-C | --check)
-		words='half-close mtu fragments ports dscp families idle'
+		words='half-close mtu fragments ports dscp who families idle'
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 		return
 		;;

@@ -18,19 +18,21 @@ struct check {
 	const char *name;
 	int needs;   /* PATH_TCP, PATH_UDP; PATH_BOTH: either */
 	bool always; /* the others build on it */
+	bool report; /* only with --report-port, or when asked for by name */
 	void (*run)(struct path *p, struct verdict *v);
 };
 
 static const struct check checks[] = {
-	{"tcp", PATH_TCP, true, path_check_tcp},
-	{"udp", PATH_UDP, true, path_check_udp},
-	{"half-close", PATH_TCP, false, path_check_half_close},
-	{"mtu", PATH_UDP, false, path_check_mtu},
-	{"fragments", PATH_UDP, false, path_check_fragments},
-	{"ports", PATH_BOTH, false, path_check_ports},
-	{"dscp", PATH_UDP, false, path_check_dscp},
-	{"families", PATH_BOTH, false, path_check_families},
-	{"idle", PATH_TCP, false, path_check_idle},
+	{"tcp", PATH_TCP, true, false, path_check_tcp},
+	{"udp", PATH_UDP, true, false, path_check_udp},
+	{"half-close", PATH_TCP, false, false, path_check_half_close},
+	{"mtu", PATH_UDP, false, false, path_check_mtu},
+	{"fragments", PATH_UDP, false, false, path_check_fragments},
+	{"ports", PATH_BOTH, false, false, path_check_ports},
+	{"dscp", PATH_UDP, false, false, path_check_dscp},
+	{"who", PATH_UDP, false, true, path_check_who},
+	{"families", PATH_BOTH, false, false, path_check_families},
+	{"idle", PATH_TCP, false, false, path_check_idle},
 };
 
 enum { N_CHECKS = sizeof(checks) / sizeof(checks[0]) };
@@ -55,7 +57,8 @@ static bool listed(const char *list, const char *name)
 
 static int take_list(void *field, const char *text, const char **why)
 {
-	*why = "names between commas: half-close, mtu, fragments, ports, dscp, families, idle";
+	*why = "names between commas: half-close, mtu, fragments, ports, dscp, who, families,"
+	       " idle";
 	for (const char *p = text; p; p = strchr(p, ',')) {
 		size_t n = strcspn(p += *p == ',', ",");
 		bool known = false;
@@ -82,7 +85,15 @@ static const struct option_row rows[] = {
 	 .take = take_list,
 	 FIELD(list),
 	 .text = "half-close, mtu, fragments, ports, dscp,"},
-	{.text = "families, idle; all without it", .left = ""},
+	{.text = "who, families, idle; all without it", .left = ""},
+	{.name = "report-port",
+	 .argument = "PORT",
+	 .kind = ARG_INT,
+	 .min = 1,
+	 .max = 65535,
+	 FIELD(report_port),
+	 .text = "ask there (UDP, respond = \"report\") which"},
+	{.text = "marks arrive, and who answers", .left = ""},
 	{.name = "max",
 	 .argument = "SECONDS",
 	 .kind = ARG_SECONDS,
@@ -127,20 +138,25 @@ static const char examples[] =
 	"  echoc path 192.0.2.1\n"
 	"  echoc path --check mtu,fragments host:echo\n"
 	"  echoc path --tcp --check idle --max 600 host 7\n"
+	"  echoc path --check dscp,who --report-port 7008 192.0.2.1\n"
 	"Verdicts: ok, degraded (exit code 1), broken (7, or why it is), unknown.\n";
 
 static bool wanted(const struct path_conf *c, const struct check *check)
 {
 	if (!(check->needs & c->only))
 		return false;
-	return check->always || !c->list || listed(c->list, check->name);
+	if (c->list && !check->always)
+		return listed(c->list, check->name);
+	return !check->report || c->report_port;
 }
 
 static void run_check(struct path *p, const struct check *check, struct verdict *v)
 {
 	int have = (p->tcp ? PATH_TCP : 0) | (p->udp ? PATH_UDP : 0);
 
-	if (check->always || (have & check->needs))
+	if (check->report && !p->conf->report_port)
+		path_say(v, PATH_UNKNOWN, "only a report listener could tell: --report-port");
+	else if (check->always || (have & check->needs))
 		check->run(p, v);
 	else
 		path_say(v, PATH_UNKNOWN, "needs an answer over %s",

@@ -13,12 +13,13 @@ enum path_state { PATH_OK, PATH_DEGRADED, PATH_BROKEN, PATH_UNKNOWN };
 
 struct path_conf {
 	struct sock_conf sock;
-	int64_t timeout;  /* ns without an answer */
-	int64_t max_idle; /* ns */
-	int64_t ports;    /* source ports to try */
-	int64_t count;    /* messages from each */
-	int only;         /* PATH_TCP, PATH_UDP, or both */
-	const char *list; /* names of checks, NULL: all */
+	int64_t timeout;     /* ns without an answer */
+	int64_t max_idle;    /* ns */
+	int64_t ports;       /* source ports to try */
+	int64_t count;       /* messages from each */
+	int64_t report_port; /* of a listener with respond = "report"; 0: none */
+	int only;            /* PATH_TCP, PATH_UDP, or both */
+	const char *list;    /* names of checks, NULL: all */
 	bool json, verbose;
 };
 
@@ -80,7 +81,12 @@ void path_check_fragments(struct path *p, struct verdict *v);
 void path_check_idle(struct path *p, struct verdict *v);
 void path_check_ports(struct path *p, struct verdict *v);
 void path_check_dscp(struct path *p, struct verdict *v);
+void path_check_who(struct path *p, struct verdict *v);
 void path_check_families(struct path *p, struct verdict *v);
+
+/* What the report listener at P->conf->report_port tells of a datagram from a new socket with
+ * CONF: an object that the caller owns, or NULL. */
+json_t *path_ask(struct path *p, const struct sock_conf *conf);
 
 /* One message of SIZE bytes (at most 64) over the stream FD: its time in ns, or -errno
  * (-EPIPE: end of file). */

@@ -137,36 +137,93 @@ void path_check_ports(struct path *p, struct verdict *v)
 			 s.asked, best, worst);
 }
 
-void path_check_dscp(struct path *p, struct verdict *v)
+/* A mark that is set, and what becomes of it. */
+struct mark {
+	const char *name;
+	int value;
+	bool lost;   /* no answer to what carries it */
+	int arrives; /* as what; -1 unknown */
+};
+
+/* Ask about one mark: an echo, and the report listener if there is one. */
+static void ask_mark(struct path *p, struct mark *m)
 {
-	static const struct {
-		const char *name;
-		int value;
-	} marks[] = {{"CS0", 0}, {"LE", 1}, {"CS1", 8}, {"AF41", 34}, {"EF", 46}, {"CS6", 48}};
 	struct sock_conf conf = path_dgram_conf(p);
-	char lost[64] = "";
 	struct path_try try;
 	const char *what;
+	json_t *report, *tos;
+	int fd;
+
+	m->arrives = -1;
+	conf.dscp = m->value;
+	fd = sock_open(&conf, p->udp, 0, &what);
+	if (fd < 0)
+		return;
+	path_datagram(p, fd, p->udp, MESSAGE, 3, path_wait(p), &try);
+	m->lost = try.answer != PATH_WHOLE;
+	close(fd);
+	if (m->lost || p->conf->report_port == 0)
+		return;
+	report = path_ask(p, &conf);
+	tos = json_object_get(report, "tos");
+	if (json_is_integer(tos))
+		m->arrives = (int)(json_integer_value(tos) & 0xff) >> 2; /* RFC 2474, 3 */
+	json_decref(report);
+}
+
+/* What is said of the marks that do not arrive as they were set. */
+struct fate {
+	char text[160];
+	int n, bleached;
+};
+
+static void add_fate(struct fate *f, const struct mark *m)
+{
+	size_t n = strlen(f->text);
+
+	if (m->arrives == m->value)
+		return;
+	f->n++;
+	f->bleached += m->arrives == 0;
+	snprintf(f->text + n, sizeof(f->text) - n, "%s%s as %d", n ? ", " : "", m->name,
+		 m->arrives);
+}
+
+void path_check_dscp(struct path *p, struct verdict *v)
+{
+	struct mark marks[] = {
+		{.name = "CS0", .value = 0}, {.name = "LE", .value = 1},
+		{.name = "CS1", .value = 8}, {.name = "AF41", .value = 34},
+		{.name = "EF", .value = 46}, {.name = "CS6", .value = 48},
+	};
+	struct fate fate = {.n = 0};
+	char lost[64] = "";
+	bool told = false;
 
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		struct mark *m = &marks[i];
 		size_t n = strlen(lost);
-		int fd;
 
-		conf.dscp = marks[i].value;
-		fd = sock_open(&conf, p->udp, 0, &what);
-		if (fd < 0)
-			continue;
-		path_datagram(p, fd, p->udp, MESSAGE, 3, path_wait(p), &try);
-		if (try.answer != PATH_WHOLE)
-			snprintf(lost + n, sizeof(lost) - n, " %s", marks[i].name);
-		json_object_set_new(v->details, marks[i].name,
-				    json_boolean(try.answer == PATH_WHOLE));
-		close(fd);
+		ask_mark(p, m);
+		if (m->lost)
+			snprintf(lost + n, sizeof(lost) - n, " %s", m->name);
+		json_object_set_new(v->details, m->name,
+				    m->arrives < 0 ? json_boolean(!m->lost)
+						   : json_integer(m->arrives));
+		told |= m->arrives >= 0;
+		if (m->arrives >= 0)
+			add_fate(&fate, m);
 	}
 	if (lost[0])
 		path_say(v, PATH_BROKEN, "datagrams marked so get no answer:%s", lost);
-	else
+	else if (!told)
 		path_say(v, PATH_UNKNOWN,
-			 "every mark is answered; whether it survives, only a report listener "
-			 "could tell");
+			 "every mark is answered; whether it survives, only a "
+			 "report listener could tell%s",
+			 p->conf->report_port ? ", and its port gives no report" : "");
+	else if (fate.n == 0)
+		path_say(v, PATH_OK, "every mark arrives as it was set");
+	else
+		path_say(v, PATH_DEGRADED, "marks are %s: %s arrives",
+			 fate.bleached == fate.n ? "bleached" : "rewritten", fate.text);
 }
