@@ -61,7 +61,7 @@ static void note_key(struct needing *g, struct conf_node *n, const char *path,
 {
 	if (key->needs == NEEDS_WRITABLE_PATH)
 		note_texts(g, n, path, key);
-	else if (n->kind == NODE_STRING ? n->text[0] != '\0' : n->number != 0)
+	else if (n->kind == NODE_STRING ? n->text[0] != '\0' : n->number != 0 || n->n > 0)
 		note(g, n, path, "", key->needs);
 }
 

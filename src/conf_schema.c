@@ -138,7 +138,7 @@ const struct conf_key conf_keys[] = {
 	 .unit = "executors", .protocols = ALL,
 	 .text = "Executors of prefork and prethread; 0 = one for each processor."},
 	{"services[].cpus", KEY_CPUS, SERVICE(cpus), COUNT(n_cpus), .max = 1024, .def = "[ ]",
-	 .protocols = ALL,
+	 .protocols = ALL, .needs = NEEDS_SCHEDULING,
 	 .text = "Processors to pin the executors to, round robin; empty = none."},
 	{"services[].busy_poll", KEY_INT, SERVICE(busy_poll), .max = 1000000, .def = "0",
 	 .unit = "microseconds", .protocols = ALL,

@@ -29,6 +29,15 @@ static json_t *seconds(uint64_t ms)
 	return json_real((double)ms / 1000);
 }
 
+static json_t *numbers(const uint16_t *list, size_t n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, json_integer(list[i]));
+	return array;
+}
+
 /* The number, word or yes and no of KEY; NULL for other types. */
 static json_t *setting(const struct conf_key *key, const void *base)
 {
@@ -50,7 +59,7 @@ static json_t *setting(const struct conf_key *key, const void *base)
 	}
 }
 
-/* What the configuration says of limits and timeouts: every key that is one value. */
+/* What the configuration says of limits and timeouts: every key that is one value, and cpus. */
 static json_t *settings(const struct service_conf *service)
 {
 	json_t *all = json_object();
@@ -66,6 +75,8 @@ static json_t *settings(const struct service_conf *service)
 		if (value)
 			json_object_set_new(all, key->path + strlen(CONF_SERVICE), value);
 	}
+	if (service->n_cpus > 0)
+		json_object_set_new(all, "cpus", numbers(service->cpus, service->n_cpus));
 	return all;
 }
 

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: ISC */
-/* The two waits of an executor, and what the leash says.  A wait that a signal interrupts
+/* The waits of an executor, and what the leash says.  A wait that a signal interrupts
  * returns as if nothing had happened: whoever waits comes back with the same deadline. */
 #include "executor.h"
 
 #include "conf.h"
 #include "log.h"
+#include "placement.h"
 #include "stats.h"
 #include "timer.h"
 #include "worker.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 void executor_init(struct executor *ex, struct worker *w, unsigned index)
@@ -22,6 +25,7 @@ void executor_init(struct executor *ex, struct worker *w, unsigned index)
 		.worker = w,
 		.stats = &w->stats[index],
 		.index = index,
+		.eager = true,
 		.now = timer_now(),
 	};
 }
@@ -42,6 +46,7 @@ int executor_serve(struct worker *w, unsigned index)
 	int r;
 
 	executor_init(&ex, w, index);
+	placement_pin(w->conf, w->number - 1 + index);
 	r = w->conf->engine->serve(&ex);
 	executor_deinit(&ex);
 	return r;
@@ -93,18 +98,63 @@ void executor_leash(struct executor *ex, unsigned events)
 	}
 }
 
+static uint64_t microseconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Look, and do not sleep, for busy_poll microseconds, if there is that much time; or not at
+ * all if nothing came of the latest wait, so that who is idle uses no processor.  Returns
+ * what WAIT found. */
+static int spin(struct executor *ex, uint64_t deadline, int (*wait)(void *arg, int ms), void *arg)
+{
+	uint64_t us = ex->worker->conf->busy_poll, since;
+	int ms = timeout_until(ex, deadline), n;
+
+	if (ms >= 0 && us > (uint64_t)ms * 1000)
+		us = (uint64_t)ms * 1000;
+	if (us == 0 || !ex->eager)
+		return 0;
+	since = microseconds();
+	do
+		n = wait(arg, 0);
+	while (n == 0 && microseconds() - since < us);
+	ex->now = timer_now();
+	return n;
+}
+
+int executor_wait_by(struct executor *ex, uint64_t deadline, int (*wait)(void *arg, int ms),
+		     void *arg)
+{
+	int n;
+
+	fall_asleep(ex);
+	n = spin(ex, deadline, wait, arg);
+	if (n == 0)
+		n = wait(arg, timeout_until(ex, deadline));
+	wake_up(ex);
+	ex->eager = n > 0;
+	return n;
+}
+
+static int wait_by_poll(void *arg, int ms)
+{
+	int n = poll(arg, 2, ms);
+
+	return n < 0 ? -errno : n;
+}
+
 short executor_wait(struct executor *ex, int fd, short events, uint64_t deadline)
 {
 	struct pollfd p[2] = {
 		{.fd = fd, .events = events},
 		{.fd = ex->worker->leash, .events = ex->draining ? 0 : POLLIN},
 	};
-	int n;
 
-	fall_asleep(ex);
-	n = poll(p, 2, timeout_until(ex, deadline));
-	wake_up(ex);
-	if (n <= 0)
+	if (executor_wait_by(ex, deadline, wait_by_poll, p) <= 0)
 		return 0;
 	executor_leash(ex, (unsigned)p[1].revents);
 	return p[0].revents;
@@ -117,13 +167,25 @@ void executor_close(struct executor *ex, int fd)
 	beat(ex);
 }
 
+/* The arguments of epoll_wait(2). */
+struct epoll {
+	int ep, max;
+	struct epoll_event *events;
+};
+
+static int wait_by_epoll(void *arg, int ms)
+{
+	const struct epoll *e = arg;
+	int n = epoll_wait(e->ep, e->events, e->max, ms);
+
+	return n < 0 ? -errno : n;
+}
+
 int executor_wait_events(struct executor *ex, int ep, struct epoll_event *events, int max,
 			 uint64_t deadline)
 {
-	int n;
+	struct epoll e = {.ep = ep, .max = max, .events = events};
+	int n = executor_wait_by(ex, deadline, wait_by_epoll, &e);
 
-	fall_asleep(ex);
-	n = epoll_wait(ep, events, max, timeout_until(ex, deadline));
-	wake_up(ex);
 	return n < 0 ? 0 : n;
 }

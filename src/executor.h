@@ -19,6 +19,7 @@ struct executor {
 	unsigned index;       /* within the worker, from 0 */
 	bool draining;        /* take no new clients; end those that are quiet */
 	bool leaving;         /* end now */
+	bool eager;           /* something has come of the latest wait: look before sleeping */
 	uint64_t now;         /* ms, timer_now() of the latest wake-up */
 	uint64_t drain_since; /* ms */
 	char *scratch;        /* conf->buffer bytes to receive into, or NULL: see conn.c */
@@ -44,6 +45,12 @@ short executor_wait(struct executor *ex, int fd, short events, uint64_t deadline
 /* epoll_wait(2) until DEADLINE.  Returns the number of EVENTS, 0 if interrupted. */
 int executor_wait_events(struct executor *ex, int ep, struct epoll_event *events, int max,
 			 uint64_t deadline);
+
+/* Any other wait until DEADLINE: WAIT(ARG, MS) returns how many things it found, 0 for none
+ * within MS milliseconds (-1: for ever; 0: it only looks), or -errno; what it returns is
+ * returned.  It is called again and again with 0 while busy_poll says so. */
+int executor_wait_by(struct executor *ex, uint64_t deadline, int (*wait)(void *arg, int ms),
+		     void *arg);
 
 /* Close FD.  With SO_LINGER that may wait, and who waits there is not stuck. */
 void executor_close(struct executor *ex, int fd);

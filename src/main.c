@@ -13,7 +13,7 @@
  *     crew                 the workers of one service and the memory they share
  *      worker              from fork to model; process, capability: limits and privileges
  *       model_*            who runs: iterative, fork, thread, prefork, prethread
- *        executor          one process or thread that serves, and its waits
+ *        executor          one process or thread that serves, and its waits; placement: where
  *         engine_*         how it serves: blocking, epoll; pool, timer
  *          acceptor        takes clients, within limits; slots: who is connected
  *          conn            one connection: bytes, end; conn_time: deadlines; echo: what is next

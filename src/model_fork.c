@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "executor.h"
 #include "log.h"
+#include "placement.h"
 #include "process.h"
 #include "slots.h"
 #include "stats.h"
@@ -31,6 +32,7 @@ struct parent {
 	struct acceptor acceptor;
 	int sigchld;       /* signalfd(2) */
 	unsigned children; /* that have not been reaped */
+	unsigned made;     /* children, ever */
 };
 
 /* Reap whoever has ended.  A slot that a child still had was lost with it: free it before
@@ -66,6 +68,7 @@ static _Noreturn void child(struct parent *p, const struct client *client, pid_t
 	process_wake_with_parents_death();
 	process_title("%s fork client", w->conf->name);
 	executor_init(&ex, w, 1);
+	placement_pin(w->conf, p->made);
 	w->conf->engine->echo(&ex, client);
 	_exit(EXIT_SUCCESS);
 }
@@ -94,6 +97,7 @@ static void hand_over(struct parent *p, const struct client *client)
 		child(p, client, me);
 	if (pid > 0) {
 		p->children++;
+		p->made++;
 		slots_give(p->ex.worker->slots, client->slot, me, pid);
 	} else {
 		stats_add(p->ex.stats, C_CLOSED_DRAIN, 1);

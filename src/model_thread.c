@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "executor.h"
 #include "log.h"
+#include "placement.h"
 #include "slots.h"
 #include "stats.h"
 #include "worker.h"
@@ -29,12 +30,14 @@ struct host {
 	struct executor ex;
 	struct acceptor acceptor;
 	pthread_attr_t attr;
-	int over; /* eventfd(2): the last client's thread has ended */
+	unsigned made; /* threads, ever */
+	int over;      /* eventfd(2): the last client's thread has ended */
 };
 
 /* What a client's thread is told; its own to free. */
 struct task {
 	struct host *host;
+	unsigned number; /* of the thread, ever, from 0 */
 	struct client client;
 };
 
@@ -47,6 +50,7 @@ static void *serve_client(void *arg)
 
 	free(arg);
 	executor_init(&ex, w, 1);
+	placement_pin(w->conf, task.number);
 	w->conf->engine->echo(&ex, &task.client);
 	executor_deinit(&ex);
 	if (atomic_fetch_sub(&task.host->acceptor.open, 1) == 1 &&
@@ -64,9 +68,11 @@ static int start(struct host *h, const struct client *client)
 
 	if (!task)
 		return -ENOMEM;
-	*task = (struct task){.host = h, .client = *client};
+	*task = (struct task){.host = h, .number = h->made, .client = *client};
 	r = pthread_create(&thread, &h->attr, serve_client, task);
-	if (r != 0)
+	if (r == 0)
+		h->made++;
+	else
 		free(task);
 	return -r;
 }

@@ -56,6 +56,15 @@ static void print_list(const char *name, const json_t *list)
 	puts(i ? "" : "nothing");
 }
 
+static void print_numbers(json_t *list)
+{
+	json_t *value;
+	size_t i;
+
+	json_array_foreach(list, i, value)
+		printf("%s%.10g", i ? "," : "=", json_number_value(value));
+}
+
 static void print_settings(json_t *settings)
 {
 	const char *name;
@@ -71,6 +80,8 @@ static void print_settings(json_t *settings)
 			text_put(stdout, json_string_value(value));
 		} else if (json_is_boolean(value)) {
 			printf("=%s", json_is_true(value) ? "true" : "false");
+		} else if (json_is_array(value)) {
+			print_numbers(value);
 		} else {
 			printf("=%.10g", json_number_value(value));
 		}

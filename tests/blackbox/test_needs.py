@@ -49,7 +49,7 @@ def test_notes(tmp_path):
     assert notes(tmp_path, """process = { nice = 5; user = "root"; group = "root"; };
 control = "/srv/control";
 services = (
- { listen = "127.0.0.1:7";
+ { listen = "127.0.0.1:7"; cpus = [ 0 ];
    socket = { SO_MARK = 0;
               SO_RCVBUFFORCE = "1M"; IP_TRANSPARENT = true; TCP_CONGESTION = "nosuch"; }; },
  { protocol = "unix";
@@ -64,6 +64,7 @@ services = (
         f"F:1: process.user: {ROOT}",
         f"F:1: process.group: {ROOT}",
         f"F:2: control: /srv/control {PATH}",
+        f"F:4: services[0].cpus: {NICE}",
         f"F:5: services[0].socket.SO_MARK: {ADMIN}",
         f"F:6: services[0].socket.SO_RCVBUFFORCE: {ADMIN}",
         f"F:6: services[0].socket.IP_TRANSPARENT: {ADMIN}",
@@ -144,7 +145,7 @@ def test_drop_ins_are_shipped():
     assert "AmbientCapabilities=CAP_NET_ADMIN" in admin
     assert "CapabilityBoundingSet=CAP_NET_ADMIN" in admin
     scheduling = (DROPINS / "scheduling.conf").read_text()
-    assert re.search(r"^SystemCallFilter=.*\bsetpriority\b", scheduling, re.M)
+    assert re.search(r"^SystemCallFilter=.*\bsetpriority sched_setaffinity\b", scheduling, re.M)
     assert "LimitNICE=-20" in scheduling
     assert (DROPINS / "socket-activated.conf").exists()
 

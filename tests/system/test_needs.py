@@ -2,6 +2,7 @@
 """Everything that the configuration offers works inside the unit's sandbox, or --check says
 which drop-in it needs; and that drop-in helps."""
 
+import os
 import re
 
 import pytest
@@ -102,6 +103,18 @@ def test_priority_without_its_drop_in(machine):
     machine.systemctl("restart", "echod")
     machine.wait_message("the drop-in scheduling.conf gives it", *ECHOD,
                          after=mark)
+
+
+def test_processors(machine):
+    """cpus without the drop-in fail the start, which names it; with it the workers are pinned."""
+    machine.write(CONF, machine.read(CONF).replace("cpus = [ ];", "cpus = [ 0 ];"))
+    mark = machine.mark()
+    machine.fails("systemctl", "restart", "echod")
+    machine.wait_message("the drop-in scheduling.conf gives it", *ECHOD, after=mark)
+    link(machine, "scheduling.conf")
+    machine.systemctl("restart", "echod")
+    workers = [p for p, t in machine.members().items() if " worker " in t]
+    assert workers and all(os.sched_getaffinity(p) == {0} for p in workers)
 
 
 def test_path_elsewhere(machine):
