@@ -3,7 +3,7 @@
 final, whose paired ratios tell.  The choice of who runs in the final is made by other rounds
 than those that count."""
 import servers
-from figures import Ratio, median, table
+from figures import Ratio, bar, median, table
 from rows import FIGURES, FINAL, HEATS, QUICK
 
 QUICK_PEERS = {"tcp": ("C epoll", "C io_uring"), "udp": ("recvfrom", "recvmmsg", "recvmmsg + GRO")}
@@ -28,13 +28,16 @@ class Contest:
                   if choice.built(spec.protocol, how[0])]
         if spec.protocol == "tcp":
             peers += [s for s in choice.packaged() if spec.blocking or s.name == "xinetd"]
-        ours = [choice.echod(spec.protocol, m, e, 4 if e == "blocking" else 1)
+        ours = [choice.echod(spec.protocol, m, e,
+                             spec.workers if e == "blocking" else spec.all_workers, spec.options)
                 for m, e in choice.pairs[spec.protocol]
                 if e != "blocking" or spec.blocking or m in ("fork", "thread")]
         if self.bench.args.quick:
             quick = QUICK_PEERS[spec.protocol]
             peers = [s for s in peers if s.name in quick or s.name in spec.peers]
             ours = [s for s in ours if s.name.startswith("iterative/") and engine(s) != "blocking"]
+        if self.key == "models":  # it serves one client at a time
+            ours = [s for s in ours if s.name != "iterative/blocking"]
         return [s for s in peers + ours if self.bench.wanted(s.name)]
 
     def variant(self, name, peer, argument):
@@ -65,7 +68,7 @@ class Contest:
         heats = self.bench.meter.rounds(self.able(load), load, plan)
         peers, ours = self.ranking(heats)
         again, final = None, {}
-        if peers:
+        if peers and self.spec.aim:
             again = peers[0].again()
             chosen = self.finalists(peers, ours) + self.bench.start([again])
             final = self.bench.meter.rounds(chosen, load,
@@ -96,21 +99,35 @@ class Contest:
     def report(self, name, heats, final, again):
         best = self.best_peer(final, again)
         rows = [[name, self.figure.title, "to the best peer", "95 %",
-                 *(FIGURES[k].title for k in SHOWN if k != self.spec.figure), "errors", "rounds"]]
+                 *(FIGURES[k].title for k in SHOWN if k != self.spec.figure), "errors", "rounds",
+                 ""]]
         order = sorted({**heats, **final}, key=lambda n: median({**heats, **final}[n],
                                                                 self.spec.figure),
                        reverse=not self.figure.less_is_better)
+        most = max(median({**heats, **final}[n], self.spec.figure) for n in order)
         for server in order:
             source = final if server in final else heats
-            rows.append(self.line(server, source[server], source.get(best)))
+            rows.append(self.line(server, source[server], source.get(best)) +
+                        [bar(median(source[server], self.spec.figure), most)])
         for line in table(rows):
             self.bench.say(line)
+        if self.key == "connect":
+            self.textbook(heats)
         if best:
             self.verdicts(name, final, best, again)
 
+    def textbook(self, heats):
+        """The order that is taught."""
+        taught = [heats.get(f"{m}/blocking") for m in ("fork", "thread", "prefork")]
+        if all(taught):
+            rates = [median(r, "rate") for r in taught]
+            shown = "shown" if rates == sorted(rates) else "NOT shown"
+            self.bench.say("the textbook's order, fork < thread < prefork: "
+                           f"{', '.join(f'{r:.0f}/s' for r in rates)}: {shown}")
+
     def line(self, server, results, base):
         if not results:
-            return [server] + ["-"] * (len(SHOWN) + 4)
+            return [server] + ["-"] * (len(SHOWN) + 5 - (self.spec.figure in SHOWN))
         ratio = Ratio(results, base, self.spec.figure).cells() if base else ["-", "-"]
         text = FIGURES[self.spec.figure].text(median(results, self.spec.figure))
         if any(r.get("late") for r in results):
@@ -131,12 +148,12 @@ class Contest:
         same = Ratio(final[again.name], final[first], spec.figure) if again.name in final else None
         for server in [s.name for s in self.running if s.ours and s.name in final]:
             ratio = Ratio(final[server], final[best], spec.figure)
-            verdict = {"table": self.key, "row": name, "figure": spec.figure, "best": best,
-                       "echod": server, **ratio.json(), "aim": spec.aim,
-                       "met": ratio.reaches(spec.aim, self.figure.less_is_better),
-                       "same": same.json() if same else None, "other": None}
+            other = None
             if spec.no_worse:
-                other = Ratio(final[server], final[best], spec.no_worse)
-                verdict["other"] = {"figure": spec.no_worse, **other.json(),
-                                    "met": other.reaches(1.0, True)}
-            self.bench.verdicts.append(verdict)
+                r = Ratio(final[server], final[best], spec.no_worse)
+                other = {"figure": FIGURES[spec.no_worse].title, **r.json(),
+                         "met": r.reaches(1.0, True)}
+            self.bench.reached(row=f"{self.key}, {name}", echod=server, best=best,
+                               figure=self.figure.title, less=self.figure.less_is_better,
+                               aim=spec.aim, same=same.json() if same else None, other=other,
+                               **ratio.json())

@@ -7,19 +7,17 @@ RESAMPLES, SEED = 4000, 862
 
 
 def median(results, key):
-    return statistics.median(r.get(key, 0.0) for r in results)
+    return statistics.median(r.get(key, 0.0) for r in results) if results else 0.0
 
 
-class Ratio:
-    """OURS / BASE of each round: the median, and the bounds of its 95 % interval by a percentile
-    bootstrap of that median."""
+class Spread:
+    """The median of VALUES, and the bounds of its 95 % interval by a percentile bootstrap."""
 
-    def __init__(self, ours, base, key):
-        pairs = [a.get(key, 0.0) / max(b.get(key, 0.0), 1e-9) for a, b in zip(ours, base)]
+    def __init__(self, values):
         rng = random.Random(SEED)
-        medians = sorted(statistics.median(rng.choices(pairs, k=len(pairs)))
+        medians = sorted(statistics.median(rng.choices(values, k=len(values)))
                          for _ in range(RESAMPLES))
-        self.value = statistics.median(pairs)
+        self.value = statistics.median(values)
         self.low = medians[RESAMPLES * 25 // 1000]
         self.high = medians[RESAMPLES * 975 // 1000 - 1]
 
@@ -31,7 +29,15 @@ class Ratio:
         return [f"{self.value:.3f}", f"{self.low:.2f} to {self.high:.2f}"]
 
     def json(self):
-        return {"ratio": self.value, "low": self.low, "high": self.high}
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+class Ratio(Spread):
+    """OURS / BASE of each round."""
+
+    def __init__(self, ours, base, key):
+        super().__init__([a.get(key, 0.0) / max(b.get(key, 0.0), 1e-9)
+                          for a, b in zip(ours, base)])
 
 
 def table(rows):
@@ -42,10 +48,5 @@ def table(rows):
             for r in rows]
 
 
-def size(n):
-    """Bytes for people."""
-    for unit in ("B", "KiB", "MiB"):
-        if abs(n) < 10240 or unit == "MiB":
-            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
-        n /= 1024
-    return ""
+def bar(value, most, width=20):
+    return ("#" * round(width * value / most if most else 0)).ljust(width)

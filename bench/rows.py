@@ -15,8 +15,8 @@ FIGURES = {
     "rate": Figure("a second", lambda v: f"{v:.0f}", False),
     "bytes_per_second": Figure("GB/s", lambda v: f"{v / 1e9:.2f}", False),
     "cpu_us": Figure("CPU us", lambda v: f"{v:.2f}", True),
-    "p50_us": Figure("p50 us", lambda v: f"{v:.0f}", True),
-    "p99_us": Figure("p99 us", lambda v: f"{v:.0f}", True),
+    "p50_us": Figure("p50 us", lambda v: f"{v:.1f}", True),
+    "p99_us": Figure("p99 us", lambda v: f"{v:.1f}", True),
 }
 
 
@@ -26,11 +26,13 @@ class Table:
     rows: dict             # name: load
     figure: str            # what is compared
     no_worse: str = ""     # and this is no worse
-    aim: float = 1.0       # times the best peer's figure
+    aim: float = 1.0       # times the best peer's figure; 0: there is no final
     protocol: str = "tcp"
     blocking: bool = False  # executors that serve one client at a time can serve this load
     forks: int = 0         # up to so many connections for servers with a process for each
-    sources: int = 0       # addresses that the client takes ports of
+    workers: int = 4       # of prefork and prethread with the blocking engine
+    all_workers: int = 1   # of prefork and prethread with the others
+    options: tuple = ()    # of echod
     peers: dict = field(default_factory=dict)  # further ones, {name: (peer, argument)}
     base: str = ""         # how the names of the peers begin that it is to reach; "": all
     spin: bool = False     # the client never sleeps
@@ -64,7 +66,17 @@ TABLES = {
     "connect": Table(
         "connect, 64 B back and forth, FIN, FIN, close; 16 at a time",
         {"16 at a time": ["-c", 16, "-s", 64, "--connect-each"]},
-        "rate", no_worse="p99_us", blocking=True, forks=64, sources=64),
+        "rate", no_worse="p99_us", blocking=True, forks=64),
+    "models": Table(
+        "64 B back and forth in every model; prefork and prethread have 16 executors",
+        {"16 clients": closed(16, 64, 1)},
+        "rate", aim=0, blocking=True, forks=64, workers=16, all_workers=16),
+    "busy": Table(
+        "one client that never sleeps, one message in flight; echod looks again for 1 ms "
+        "(busy_poll)",
+        {"1 client": closed(1, 64, 1)},
+        "p50_us", aim=0.5, blocking=True, forks=64, workers=1, spin=True,
+        options=("-o", "services[0].busy_poll=1000")),
     "udp": Table(
         "datagrams, as fast as they come back; all rules on",
         {"64 clients, 64 B": closed(64, 64, 1),
@@ -79,4 +91,4 @@ TABLES = {
 }
 
 # (rounds, seconds, warm-up): everybody runs in the heats, the best of them in the final.
-HEATS, FINAL, QUICK = (3, 0.5, 0.1), (15, 0.7, 0.1), (4, 0.35, 0.1)
+HEATS, FINAL, QUICK = (3, 0.5, 0.1), (15, 0.6, 0.1), (3, 0.3, 0.1)
