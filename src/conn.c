@@ -104,13 +104,14 @@ static enum conn_want fail(struct conn *c, struct executor *ex, int error)
 	switch (error) {
 	case ECONNRESET:
 	case EPIPE:
-	case ETIMEDOUT:
 	case EHOSTUNREACH:
 	case ENETUNREACH:
 	case ENETDOWN:
 	case ECONNABORTED:
 	case ENOTCONN:
 		return conn_close(c, ex, C_CLOSED_RESET);
+	case ETIMEDOUT: /* of TCP_USER_TIMEOUT, write_timeout in the kernel; or of keepalives */
+		return conn_close(c, ex, C_CLOSED_WRITE_TIMEOUT);
 	case EBADMSG: /* our own: conn_proxy_take() */
 		return conn_close(c, ex, c->reason);
 	default:

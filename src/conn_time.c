@@ -98,7 +98,8 @@ static enum conn_want linger_on(struct conn *c, struct executor *ex)
 	uint32_t patience = slots_patience(ex->worker->slots, write_timeout(ex));
 	int unacked = 0;
 
-	if (ioctl(c->fd, SIOCOUTQ, &unacked) < 0 || unacked <= 0)
+	/* Our FIN counts as one: that may be lost. */
+	if (ioctl(c->fd, SIOCOUTQ, &unacked) < 0 || unacked <= 1)
 		return conn_close(c, ex, c->reason);
 	c->stalls = (uint32_t)unacked < c->unacked ? 0 : (uint16_t)(c->stalls + 1);
 	if (c->stalls * (uint32_t)LINGER >= patience)

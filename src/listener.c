@@ -23,11 +23,17 @@ struct listener *listener_open(const struct service_conf *service, const struct 
 			       struct listener_error *error)
 {
 	static int (*const steps[])(struct making *) = {
-		making_socket,      making_unbound_options,
-		making_own_options, making_options_at_socket,
-		making_bind,        making_file,
-		making_address,     making_options_when_bound,
-		making_join_groups, making_listen,
+		making_socket,
+		making_unbound_options,
+		making_own_options,
+		making_user_timeout,
+		making_options_at_socket,
+		making_bind,
+		making_file,
+		making_address,
+		making_options_when_bound,
+		making_join_groups,
+		making_listen,
 	};
 	struct making m = {.service = service, .fd = -1, .family = address->sa.sa_family};
 	int r = 0;

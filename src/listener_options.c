@@ -161,10 +161,17 @@ int listener_options_change(struct listener *l, const struct service_conf *was,
 		.family = l->asked.sa.sa_family,
 	};
 
+	int r, own;
+
 	changed_options(was, is, &changed);
 	forget(l, was, is);
 	groups_leave(m.fd, m.family, &was->udp);
-	return walk(&m, steps, sizeof(steps) / sizeof(steps[0]), error);
+	r = walk(&m, steps, sizeof(steps) / sizeof(steps[0]), error);
+	m.service = is; /* all of it, and not what has changed */
+	own = making_user_timeout(&m);
+	if (own < 0 && r == 0)
+		*error = (struct listener_error){.what = m.what, .error = -own};
+	return r < 0 ? r : own;
 }
 
 /* The options of IS, but for those that FD has already and does not let one set any more
@@ -196,13 +203,10 @@ int listener_options_renew(struct listener *l, const struct service_conf *is,
 			   struct listener_error *error)
 {
 	static step *const steps[] = {
-		make_nonblocking,
-		making_own_options,
-		making_options_at_socket,
-		making_options_when_bound,
-		making_keep_file,
-		making_join_groups,
-		making_listen,
+		make_nonblocking,          making_own_options,
+		making_user_timeout,       making_options_at_socket,
+		making_options_when_bound, making_keep_file,
+		making_join_groups,        making_listen,
 	};
 	struct service_conf settable;
 	struct making m = {

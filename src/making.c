@@ -5,6 +5,7 @@
 #include "groups.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -59,6 +60,19 @@ int making_own_options(struct making *m)
 	if (r == 0 && udp && m->family == AF_INET6)
 		r = set_int(m, "IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO);
 	return r;
+}
+
+/* Accepted sockets have it from the listener.  It is also for those that have been closed: a
+ * peer that is gone, or reads nothing, holds memory of the kernel no longer than ours. */
+int making_user_timeout(struct making *m)
+{
+	unsigned ms = m->service->write_timeout;
+	const struct sockopt_set *asked = &m->service->sockopts;
+
+	m->what = "TCP_USER_TIMEOUT";
+	if (m->service->protocol != PROTO_TCP || asked->value[sockopt_find(m->what)].set)
+		return 0;
+	return setsockopt(m->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms)) < 0 ? -errno : 0;
 }
 
 int making_options_at_socket(struct making *m)

@@ -23,6 +23,10 @@ int making_socket(struct making *m);
 int making_own_options(struct making *m);
 int making_unbound_options(struct making *m);
 
+/* What is sent and not acknowledged for write_timeout ends a connection, in the kernel too;
+ * unless the configuration has a TCP_USER_TIMEOUT of its own. */
+int making_user_timeout(struct making *m);
+
 /* The options of the configuration. */
 int making_options_at_socket(struct making *m);
 int making_options_when_bound(struct making *m);

@@ -12,7 +12,7 @@ const struct counter_row counters[N_COUNTERS] = {
 	[C_CLOSED_IDLE] = {"closed_idle", "ended after idle_timeout"},
 	[C_CLOSED_LIFETIME] = {"closed_lifetime", "ended after lifetime"},
 	[C_CLOSED_WRITE_TIMEOUT] = {"closed_write_timeout",
-				    "reset: the client read nothing for write_timeout"},
+				    "reset: the client took nothing for write_timeout"},
 	[C_CLOSED_DRAIN] = {"closed_drain", "ended because the worker was told to stop"},
 	[C_CLOSED_ANSWERED] = {"closed_answered", "ended after the report that a connection gets"},
 	[C_CLOSED_PROXY_UNTRUSTED] = {"closed_proxy_untrusted",
