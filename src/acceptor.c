@@ -9,10 +9,10 @@
 #include "acceptor.h"
 
 #include "address.h"
+#include "admission.h"
 #include "conf.h"
 #include "executor.h"
 #include "log.h"
-#include "peer.h"
 #include "slots.h"
 #include "sockopt.h"
 #include "stats.h"
@@ -159,27 +159,34 @@ static void failed(struct acceptor *a, int error)
 		  F_TEXT(WHAT, "accept"), F_NUMBER(ERRNO, error));
 }
 
-/* The service is full and is not to let clients wait: take one off and turn it away. */
-static void turn_away(struct acceptor *a, size_t i)
+/* Close the connection of a client that nobody serves: with RST, or else with FIN, if what has
+ * come can be read first. */
+static void dismiss(int fd, bool reset)
 {
-	const struct worker *w = a->executor->worker;
-	struct linger now = {.l_onoff = w->conf->when_full == FULL_RESET, .l_linger = 0};
-	int fd = accept4(w->endpoints[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
 	char waste[4096];
 
-	if (fd < 0) {
-		failed(a, errno);
-		return;
-	}
-	if (now.l_onoff) {
+	if (reset) {
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	} else {
-		/* What has come is read, so that close(2) sends FIN and not RST. */
 		shutdown(fd, SHUT_WR);
 		for (int n = 0; n < 16 && recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0; n++)
 			;
 	}
 	close(fd);
+}
+
+/* The service is full and is not to let clients wait: take one off and turn it away. */
+static void turn_away(struct acceptor *a, size_t i)
+{
+	const struct worker *w = a->executor->worker;
+	int fd = accept4(w->endpoints[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		failed(a, errno);
+		return;
+	}
+	dismiss(fd, w->conf->when_full == FULL_RESET);
 	stats_add(a->executor->stats, C_REJECTED_FULL, 1);
 	log_event(EVENT_FULL, F_TEXT(SERVICE, w->conf->name),
 		  F_NUMBER(MAX_CLIENTS, w->conf->max_clients), F_TEXT(STATE, "are turned away"));
@@ -209,30 +216,6 @@ static int64_t claim(struct acceptor *a)
 		return slot;
 	slots_release(w->slots, (uint32_t)slot);
 	return -EMFILE;
-}
-
-/* May PEER say whose its connection is, where it must?  Who reaches a UNIX socket may. */
-static bool is_trusted(const struct worker *w, const struct address *peer)
-{
-	struct prefix host;
-
-	if (w->conf->proxy_protocol == PROXY_OFF || protocols[w->conf->protocol].local)
-		return true;
-	return prefix_of(peer, &host) && acl_says(&w->conf->trusted, &host);
-}
-
-/* Nothing is owed to CLIENT, which PEER connected. */
-static void refuse(struct acceptor *a, const struct client *client, const struct address *peer)
-{
-	const struct worker *w = a->executor->worker;
-	char text[ADDRESS_TEXT_MAX];
-
-	close(client->fd);
-	slots_release(w->slots, client->slot);
-	stats_add(a->executor->stats, C_CONNECTIONS_ACCEPTED, 1);
-	stats_add(a->executor->stats, C_CLOSED_PROXY_UNTRUSTED, 1);
-	log_event(EVENT_PROXY_REFUSED, F_TEXT(SERVICE, w->conf->name),
-		  F_TEXT(PEER, peer_text(w, peer, text)), F_TEXT(WHAT, "not in proxy_trusted"));
 }
 
 /* Take a client.  Returns 0; -EAGAIN if none can be; or -EACCES when one was refused. */
@@ -267,15 +250,16 @@ static int take(struct acceptor *a, size_t i, struct client *client)
 		a->troubled = false;
 		acceptor_resume(a);
 	}
-	*client = (struct client){.fd = fd, .slot = (uint32_t)slot};
-	if (!is_trusted(w, &peer)) {
-		refuse(a, client, &peer);
+	if (!admission_open(a->executor, &peer, (uint32_t)slot)) {
+		slots_release(w->slots, (uint32_t)slot);
+		dismiss(fd, false);
 		return -EACCES;
 	}
 	a->open++;
 	slot_open(&w->slots->slot[slot], &peer, a->executor->now);
 	stats_add(a->executor->stats, C_CONNECTIONS_ACCEPTED, 1);
 	set_options(w, i, fd);
+	*client = (struct client){.fd = fd, .slot = (uint32_t)slot};
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct acl_range {
 	uint64_t hi, lo; /* its first address */
@@ -109,6 +110,30 @@ int acl_build(struct acl *a, struct acl_rule *rules, size_t n, bool otherwise)
 		r = build_table(&a->six, rules + four, n - four, otherwise);
 	if (r < 0)
 		acl_clear(a);
+	return r;
+}
+
+static int copy_table(struct acl_table *to, const struct acl_table *from)
+{
+	to->range = calloc(from->n + 1, sizeof(*to->range));
+	if (!to->range)
+		return -ENOMEM;
+	if (from->n > 0)
+		memcpy(to->range, from->range, from->n * sizeof(*to->range));
+	to->n = from->n;
+	return 0;
+}
+
+int acl_copy(struct acl *to, const struct acl *from)
+{
+	int r;
+
+	*to = (struct acl){.otherwise = from->otherwise};
+	r = copy_table(&to->four, &from->four);
+	if (r == 0)
+		r = copy_table(&to->six, &from->six);
+	if (r < 0)
+		acl_clear(to);
 	return r;
 }
 

@@ -29,6 +29,9 @@ struct acl {
  * for the same network a no counts.  Returns 0 or -ENOMEM. */
 int acl_build(struct acl *a, struct acl_rule *rules, size_t n, bool otherwise);
 
+/* Make TO the same as FROM.  Returns 0 or -ENOMEM. */
+int acl_copy(struct acl *to, const struct acl *from);
+
 /* Free what A holds; a zeroed one is fine. */
 void acl_clear(struct acl *a);
 

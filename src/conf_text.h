@@ -37,13 +37,13 @@ struct conf_text {
 };
 
 enum {
-	CONF_BYTES_MAX = 1 << 20, /* of a configuration, includes counted */
-	CONF_STRING_MAX = 4096,   /* bytes of one string: libconfig 1.5 grows them quadratically */
-	CONF_ELEMENTS_MAX = 1024, /* of one list or array */
-	CONF_SETTINGS_MAX = 256,  /* of one group: libconfig compares each with all */
-	CONF_DEPTH_MAX = 16,      /* of nesting */
-	CONF_INCLUDE_DEPTH = 10,  /* libconfig's own limit */
-	CONF_INCLUDES_MAX = 100   /* in all */
+	CONF_BYTES_MAX = 1 << 20,  /* of a configuration, includes counted */
+	CONF_STRING_MAX = 4096,    /* bytes of one string: libconfig 1.5 grows them quadratically */
+	CONF_ELEMENTS_MAX = 65536, /* of one list or array */
+	CONF_SETTINGS_MAX = 256,   /* of one group: libconfig compares each with all */
+	CONF_DEPTH_MAX = 16,       /* of nesting */
+	CONF_INCLUDE_DEPTH = 10,   /* libconfig's own limit */
+	CONF_INCLUDES_MAX = 100    /* in all */
 };
 
 /* Read and check the file called NAME.  Returns 0, or -EINVAL with one complaint. */

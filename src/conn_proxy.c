@@ -4,6 +4,7 @@
  * of one is kept until the rest is there. */
 #include "conn.h"
 
+#include "admission.h"
 #include "conf.h"
 #include "executor.h"
 #include "log.h"
@@ -64,8 +65,13 @@ static int done(struct conn *c, struct executor *ex, const struct proxy_header *
 	c->header_due = false;
 	free(c->header);
 	c->header = NULL;
-	if (is_ip)
+	if (is_ip) {
 		slot_set_peer(slot_of(c, ex), &h->source);
+		if (!admission_grant(ex, &h->source, c->slot)) {
+			c->reason = C_CLOSED_REFUSED;
+			return -EBADMSG;
+		}
+	}
 	if (ex->worker->conf->respond != RESPOND_REPORT)
 		return 0;
 	c->header = malloc(sizeof(*c->header));

@@ -53,6 +53,12 @@ static void consider(struct due *d, const struct executor *ex, uint64_t from, ui
 	}
 }
 
+/* Has a reload told that this client is not allowed any more? */
+static bool barred(const struct conn *c, const struct executor *ex)
+{
+	return ex->draining && ex->worker->slots->slot[c->slot].barred;
+}
+
 /* The deadline that counts. */
 static struct due due(const struct conn *c, const struct executor *ex)
 {
@@ -60,6 +66,11 @@ static struct due due(const struct conn *c, const struct executor *ex)
 	struct due d = {.when = UINT64_MAX, .look = UINT64_MAX, .reason = c->reason};
 	uint64_t quiet;
 
+	if (barred(c, ex)) {
+		d.when = 0;
+		d.reason = C_CLOSED_REFUSED;
+		return d;
+	}
 	if (c->lingering) {
 		d.when = c->active + LINGER;
 		return d;
@@ -140,6 +151,8 @@ enum conn_want conn_expire(struct conn *c, struct executor *ex)
 
 	if (ex->now < d.when)
 		return c->echo.pending > 0 ? CONN_WRITE : CONN_READ;
+	if (reason == C_CLOSED_REFUSED && barred(c, ex))
+		return conn_close(c, ex, reason);
 	if (c->lingering)
 		return linger_on(c, ex);
 	if (reason == C_CLOSED_WRITE_TIMEOUT)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* Crews.  The shared mapping holds a block of counters for each executor, one for the
- * supervisor itself, and the slot table; a worker that is replaced goes on with the blocks
- * of the one before it. */
+/* Crews.  A worker that is replaced goes on with the counters of the one before it
+ * (crew_memory.c). */
 #include "crew.h"
 
 #include "conf.h"
+#include "crew_memory.h"
 #include "log.h"
 #include "slots.h"
 #include "timer.h"
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,34 +27,6 @@ enum {
 	STOPPED_MOST = 10000, /* ms */
 	CUT_GRACE = 1000      /* ms for workers that were cut off to leave */
 };
-
-static unsigned blocks_of(const struct service_conf *service)
-{
-	if (service->model->per_client)
-		return 2; /* who accepts; and all clients' executors together */
-	return service->model->many_threads ? service->workers : 1;
-}
-
-/* Map the shared memory and lay it out.  Returns 0 or -errno. */
-static int share(struct crew *c, bool stream)
-{
-	size_t blocks = (size_t)c->n_members * c->blocks_per_member + 1;
-	size_t at = blocks * sizeof(struct stats);
-
-	c->shared_size = at + (stream ? slots_size(c->max_clients) : 0);
-	c->shared = mmap(NULL, c->shared_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			 -1, 0);
-	if (c->shared == MAP_FAILED) {
-		c->shared = NULL;
-		return -errno;
-	}
-	c->stats = c->shared;
-	if (stream)
-		c->slots = slots_init((char *)c->shared + at, c->max_clients, c->bell);
-	if (c->service->model->per_client)
-		c->stats[1].shared = true;
-	return 0;
-}
 
 static int open_lines(struct crew *c)
 {
@@ -79,7 +50,7 @@ static int fill(struct crew *c, const struct endpoint *endpoints)
 	for (unsigned i = 0; i < c->n_members; i++)
 		c->members[i].start_at = 1;
 	r = open_lines(c);
-	return r < 0 ? r : share(c, protocols[c->service->protocol].stream);
+	return r < 0 ? r : crew_memory_map(c);
 }
 
 struct crew *crew_new(const struct conf *conf, const struct service_conf *service,
@@ -96,7 +67,7 @@ struct crew *crew_new(const struct conf *conf, const struct service_conf *servic
 	c->env = env;
 	c->n_endpoints = n_endpoints;
 	c->n_members = service->model->many_processes ? service->workers : 1;
-	c->blocks_per_member = blocks_of(service);
+	c->blocks_per_member = crew_memory_blocks(c);
 	c->max_clients = process_connections(&conf->process, service);
 	c->bell = c->leash[0] = c->leash[1] = -1;
 	r = fill(c, endpoints);
@@ -119,8 +90,8 @@ struct crew *crew_free(struct crew *c)
 	close_line(&c->bell);
 	close_line(&c->leash[0]);
 	close_line(&c->leash[1]);
-	if (c->shared)
-		munmap(c->shared, c->shared_size);
+	crew_memory_unmap(c);
+	acl_clear(&c->allowed);
 	free(c->last_beats);
 	free(c->members);
 	free(c->endpoints);
@@ -144,6 +115,8 @@ static pid_t spawn(struct crew *c, unsigned i)
 		.log = &c->conf->log,
 		.endpoints = c->endpoints,
 		.n_endpoints = c->n_endpoints,
+		.quotas = c->quotas,
+		.handshakes = c->env->handshakes,
 		.slots = c->slots,
 		.stats = &c->stats[(size_t)i * c->blocks_per_member],
 		.own_ports = c->env->own_ports,
@@ -213,6 +186,12 @@ void crew_drain(struct crew *c, uint64_t now, uint32_t limit)
 			c->name);
 		crew_cut(c, now);
 	}
+}
+
+void crew_bar(struct crew *c, const struct acl *access)
+{
+	c->barring = acl_copy(&c->allowed, access) == 0;
+	crew_memory_bar(c, access);
 }
 
 void crew_cut(struct crew *c, uint64_t now)
@@ -338,6 +317,8 @@ void crew_expire(struct crew *c, uint64_t now)
 
 void crew_check(struct crew *c, uint64_t now)
 {
+	if (c->barring) /* whoever was taken while the first were marked */
+		crew_memory_bar(c, &c->allowed);
 	for (unsigned i = 0; i < c->n_members; i++) {
 		struct member *m = &c->members[i];
 

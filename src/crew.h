@@ -4,7 +4,9 @@
 #ifndef ECHOD_CREW_H
 #define ECHOD_CREW_H
 
+#include "acl.h"
 #include "process.h"
+#include "siphash.h"
 #include "stats.h"
 
 #include <stdbool.h>
@@ -14,6 +16,8 @@
 
 struct conf;
 struct endpoint;
+struct handshakes;
+struct quotas;
 struct ports;
 struct service_conf;
 struct slots;
@@ -34,7 +38,9 @@ struct member {
 struct crew_env {
 	struct identity identity;
 	const struct ports *own_ports;
-	int hello; /* write end: who is up */
+	struct siphash_key key;        /* of all tables that are keyed by a source */
+	struct handshakes *handshakes; /* shared: who has completed one */
+	int hello;                     /* write end: who is up */
 };
 
 struct crew {
@@ -50,14 +56,17 @@ struct crew {
 	unsigned max_clients; /* fitted to the descriptors */
 	void *shared;         /* the mapping, of shared_size bytes: */
 	size_t shared_size;
-	struct stats *stats;  /* a block per executor; the last is the supervisor's */
-	struct slots *slots;  /* NULL for datagrams */
+	struct stats *stats; /* a block per executor; the last is the supervisor's */
+	struct slots *slots; /* NULL for datagrams */
+	struct quotas *quotas;
 	uint32_t *last_beats; /* beats at the last look */
 	int leash[2];         /* pipe; our end is [1], -1 once it is cut */
 	int bell;
 	bool draining;
-	uint64_t cut_at;  /* ms: when draining has lasted long enough */
-	uint64_t kill_at; /* ms: when workers that were cut off must be gone */
+	bool barring;       /* while draining: who is not allowed is closed */
+	struct acl allowed; /* who is, then */
+	uint64_t cut_at;    /* ms: when draining has lasted long enough */
+	uint64_t kill_at;   /* ms: when workers that were cut off must be gone */
 };
 
 /* A crew for SERVICE of CONF on ENDPOINTS (copied).  Nothing runs yet.  Returns NULL with
@@ -74,6 +83,9 @@ void crew_start(struct crew *c, uint64_t now);
 
 /* Tell the workers to drain; they have LIMIT ms. */
 void crew_drain(struct crew *c, uint64_t now, uint32_t limit);
+
+/* Before it drains: who is not allowed by ACCESS, which may change later, is closed at once. */
+void crew_bar(struct crew *c, const struct acl *access);
 
 /* Tell the workers to leave at once. */
 void crew_cut(struct crew *c, uint64_t now);

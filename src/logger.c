@@ -107,16 +107,19 @@ static void settle(struct desk *l, struct complaint *c, uint64_t now)
 }
 
 /* Complaints are alike that are the same event, or come from one place in the code, and are
- * of one service, or begin with the same word: what one service has to say must not hide what
- * another has. */
+ * of one service and for one reason, or begin with the same word: what one service has to say
+ * must not hide what another has. */
 static uint64_t key_of(const struct log_record *r)
 {
 	const char *service = log_record_get(r, FIELD_SERVICE);
 	const char *p = service ? service : log_record_get(r, FIELD_TEXT);
+	const char *reason = log_record_get(r, FIELD_REASON);
 	uint64_t h = r->key * 1099511628211u;
 
 	for (; p && *p && *p != ' '; p++)
 		h = (h ^ (unsigned char)*p) * 1099511628211u;
+	for (; reason && *reason; reason++)
+		h = (h ^ (unsigned char)*reason) * 1099511628211u;
 	return h | 1;
 }
 

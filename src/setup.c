@@ -243,6 +243,25 @@ static void set_own_ports(struct supervisor *s)
 			ports_add(s->own_ports, address_port(&l->endpoint.address));
 }
 
+/* The service of the new configuration with the name of C, or NULL. */
+static const struct service_conf *successor(const struct setup *t, const struct crew *c)
+{
+	for (size_t i = 0; i < t->conf->n_services; i++)
+		if (strcmp(t->conf->services[i].name, c->name) == 0)
+			return &t->conf->services[i];
+	return NULL;
+}
+
+/* Clients of C that its successor would not let in are closed, all others drain. */
+static void drain(const struct setup *t, struct crew *c, uint64_t now)
+{
+	const struct service_conf *next = successor(t, c);
+
+	if (next && !c->draining)
+		crew_bar(c, &next->access);
+	crew_drain(c, now, t->conf->shutdown_timeout);
+}
+
 /* Kept crews go on under the new configuration, all others drain, new ones start. */
 static void change_crews(struct setup *t, uint64_t now)
 {
@@ -257,7 +276,7 @@ static void change_crews(struct setup *t, uint64_t now)
 			c->service = t->parts[i].service;
 		}
 		if (!kept)
-			crew_drain(c, now, t->conf->shutdown_timeout);
+			drain(t, c, now);
 	}
 	for (size_t i = 0; i < t->conf->n_services; i++) {
 		struct crew *made = t->parts[i].made;

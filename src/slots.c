@@ -4,6 +4,8 @@
  * Looking for a free slot begins where the last was found or freed: next door, mostly. */
 #include "slots.h"
 
+#include "sources.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -81,10 +83,18 @@ static void ring_if_awaited(struct slots *s)
 		slots_ring(s);
 }
 
-void slots_release(struct slots *s, uint32_t i)
+/* The owner comes last: until it is 0 whoever dies leaves a slot that is found. */
+static void free_slot(struct slots *s, uint32_t i)
 {
+	if (s->sources)
+		sources_leave(s->sources, &s->slot[i].source);
 	s->slot[i].since = 0;
 	atomic_store(&s->owner[i], 0);
+}
+
+void slots_release(struct slots *s, uint32_t i)
+{
+	free_slot(s, i);
 	ring_if_awaited(s);
 }
 
@@ -97,8 +107,7 @@ unsigned slots_free_owner(struct slots *s, pid_t owner)
 			continue;
 		freed++;
 		connections += s->slot[i].since != 0;
-		s->slot[i].since = 0;
-		atomic_store(&s->owner[i], 0);
+		free_slot(s, i);
 	}
 	if (freed > 0)
 		ring_if_awaited(s);
@@ -132,6 +141,7 @@ uint32_t slots_patience(const struct slots *s, uint32_t timeout)
 void slot_open(struct slot *slot, const struct address *peer, uint64_t now)
 {
 	slot->since = now;
+	slot->barred = false;
 	slot->bytes_in = slot->bytes_out = 0;
 	slot_set_peer(slot, peer);
 }

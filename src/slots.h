@@ -18,14 +18,19 @@ struct slot {
 	uint8_t host[16];          /* peer: IPv4 in the first four bytes */
 	uint32_t scope;            /* IPv6 scope */
 	uint16_t port, family;     /* host byte order; AF_* */
+	_Atomic uint32_t source;   /* where it is counted (sources.h); 0 = nowhere */
+	_Atomic bool barred;       /* no longer allowed: it is to be closed */
 	uint64_t since;            /* timer_now() of its accept; 0 = none was taken yet */
 	_Atomic uint64_t bytes_in; /* written by its executor alone */
 	_Atomic uint64_t bytes_out;
 };
 
+struct sources;
+
 struct slots {
 	uint32_t n;               /* how many */
 	int bell;                 /* eventfd to ring when a slot is freed and one waits */
+	struct sources *sources;  /* connections of each source; NULL: they are not counted */
 	_Atomic uint32_t waiting; /* an executor found no slot free */
 	_Atomic uint32_t crowd;   /* connections at the supervisor's latest look, 1 s ago at most */
 	struct slot *slot;        /* [n], shared */

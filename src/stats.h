@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 enum counter {
-	/* connections: accepted = active + the sum of the closed_* */
+	/* connections: accepted = active + the sum of the closed_*; the rejected_* were not
+	 * accepted, but for those that a PROXY header names, which are closed_refused too */
 	C_CONNECTIONS_ACCEPTED,
 	C_CLOSED_EOF,
 	C_CLOSED_RESET,
@@ -21,9 +22,13 @@ enum counter {
 	C_CLOSED_PROXY_UNTRUSTED,
 	C_CLOSED_PROXY_MALFORMED,
 	C_CLOSED_PROXY_TIMEOUT,
+	C_CLOSED_REFUSED,
 	C_CLOSED_ERROR,
 	C_CLOSED_KILLED,
 	C_REJECTED_FULL,
+	C_REJECTED_ACL,
+	C_REJECTED_SOURCE,
+	C_REJECTED_RATE,
 	/* bytes, of streams and datagrams alike */
 	C_BYTES_IN,
 	C_BYTES_OUT,
@@ -41,6 +46,10 @@ enum counter {
 	C_REFUSED_DESTINATION,
 	C_REFUSED_TRUNCATED,
 	C_REFUSED_SHORT,
+	C_REFUSED_ACL,
+	C_REFUSED_NO_TCP,
+	C_REFUSED_RATE,
+	C_REFUSED_LOOP,
 	C_DROPPED_SEND,
 	/* what went wrong around accept(2) and fork(2) */
 	C_ACCEPT_EMFILE,

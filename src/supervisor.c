@@ -7,6 +7,7 @@
 #include "conf.h"
 #include "control.h"
 #include "daemon.h"
+#include "handshakes.h"
 #include "listener.h"
 #include "log.h"
 #include "logger.h"
@@ -308,12 +309,22 @@ static int watch_all(struct run *run)
 static int prepare(struct run *run)
 {
 	struct supervisor *s = &run->s;
-
-	s->own_ports = mmap(NULL, sizeof(*s->own_ports), PROT_READ | PROT_WRITE,
+	size_t ports_size = (sizeof(*s->own_ports) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	char *shared = mmap(NULL, ports_size + handshakes_size(), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (s->own_ports == MAP_FAILED)
+	int r;
+
+	if (shared == MAP_FAILED)
 		return -errno;
-	s->env = (struct crew_env){.own_ports = s->own_ports, .hello = run->hello[1]};
+	s->own_ports = (struct ports *)(void *)shared;
+	s->env = (struct crew_env){
+		.own_ports = s->own_ports,
+		.handshakes = (struct handshakes *)(void *)(shared + ports_size),
+		.hello = run->hello[1],
+	};
+	r = siphash_random_key(&s->env.key);
+	if (r < 0)
+		return r;
 	s->control = control_new(s, run->event);
 	return s->control ? 0 : -ENOMEM;
 }

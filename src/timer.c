@@ -18,6 +18,14 @@ uint64_t timer_now(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+uint64_t timer_micros(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 void wheel_init(struct wheel *w, uint64_t now)
 {
 	*w = (struct wheel){.tick = now / WHEEL_TICK};

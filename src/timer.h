@@ -28,6 +28,9 @@ struct wheel {
 /* CLOCK_MONOTONIC_COARSE in milliseconds: as exact as the kernel's tick (1 to 10 ms). */
 uint64_t timer_now(void);
 
+/* CLOCK_MONOTONIC in microseconds. */
+uint64_t timer_micros(void);
+
 void wheel_init(struct wheel *w, uint64_t now);
 
 /* Fire T at DUE milliseconds, or a little later; T must not be in a wheel. */

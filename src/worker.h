@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct handshakes;
+struct quotas;
 struct log_conf;
 struct log_shared;
 struct process_conf;
@@ -47,6 +49,8 @@ struct worker {
 	const struct log_conf *log;
 	const struct endpoint *endpoints;
 	size_t n_endpoints;
+	struct quotas *quotas;         /* shared */
+	struct handshakes *handshakes; /* shared: of all services */
 	struct slots *slots;           /* shared; streams only, else NULL */
 	struct stats *stats;           /* shared: a block for each of its executors */
 	const struct ports *own_ports; /* shared: UDP ports that this daemon serves */

@@ -190,9 +190,9 @@ static void test_limits(void **state)
 			    "main:1: syntax error: a string is longer than 4096 bytes");
 	assert_string_equal(repeated("a = ", "\"xxxxxxxx\"\n", 1000, ";"),
 			    "main:1: syntax error: a string is longer than 4096 bytes");
-	assert_string_equal(repeated("a = [ 1", ", 1", 1023, " ];"), "");
-	assert_string_equal(repeated("a = [ 1", ", 1", 1024, " ];"),
-			    "main:1: syntax error: more than 1024 elements");
+	assert_string_equal(repeated("a = [ 1", ", 1", 65535, " ];"), "");
+	assert_string_equal(repeated("a = [ 1", ", 1", 65536, " ];"),
+			    "main:1: syntax error: more than 65536 elements");
 	assert_string_equal(repeated("", " ", 1 << 20, ""), "");
 	assert_string_equal(repeated("", " ", (1 << 20) + 1, ""),
 			    "main: makes the configuration larger than 1 MiB");
