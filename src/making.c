@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { BURST = 4 << 20 /* bytes of datagrams that are to wait, as the kernel counts them */ };
 
 static int set_int(struct making *m, const char *what, int level, int option)
 {
@@ -46,6 +49,29 @@ int making_unbound_options(struct making *m)
 	return set_int(m, "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY);
 }
 
+/* Room for a burst that comes while nobody looks: as much as net.core.rmem_max allows.  What a
+ * .socket unit has set stays. */
+static void widen(const struct making *m, int option)
+{
+	int is = 0, size = BURST;
+	socklen_t len = sizeof(is);
+
+	if (m->l && m->l->from)
+		return;
+	if (getsockopt(m->fd, SOL_SOCKET, option, &is, &len) == 0 && is < 2 * size /* socket(7) */)
+		setsockopt(m->fd, SOL_SOCKET, option, &size, sizeof(size));
+}
+
+/* Bursts of one flow in one piece, which is no more than a way to save time. */
+int making_gro(struct making *m)
+{
+	int on = m->service->udp.gro;
+
+	if (m->service->protocol == PROTO_UDP)
+		setsockopt(m->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+	return 0;
+}
+
 /* Urgent bytes stay in line, where they are echoed as any other; MPTCP has none. */
 int making_own_options(struct making *m)
 {
@@ -59,6 +85,11 @@ int making_own_options(struct making *m)
 		r = set_int(m, "IP_PKTINFO", IPPROTO_IP, IP_PKTINFO);
 	if (r == 0 && udp && m->family == AF_INET6)
 		r = set_int(m, "IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO);
+	if (r == 0 && udp) {
+		widen(m, SO_RCVBUF);
+		widen(m, SO_SNDBUF);
+		making_gro(m);
+	}
 	return r;
 }
 

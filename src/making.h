@@ -27,6 +27,9 @@ int making_unbound_options(struct making *m);
  * unless the configuration has a TCP_USER_TIMEOUT of its own. */
 int making_user_timeout(struct making *m);
 
+/* UDP: what udp.gro says; one of our own options that a new configuration may change. */
+int making_gro(struct making *m);
+
 /* The options of the configuration. */
 int making_options_at_socket(struct making *m);
 int making_options_when_bound(struct making *m);
