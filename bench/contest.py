@@ -58,7 +58,7 @@ class Contest:
 
     def able(self, load):
         """Those that can hold as many clients."""
-        many = load[load.index("-c") + 1] > self.spec.forks > 0
+        many = "-c" in load and load[load.index("-c") + 1] > self.spec.forks > 0
         return [s for s in self.running
                 if not (many and s.name in (*servers.PACKAGED, "fork/blocking"))]
 
@@ -79,8 +79,9 @@ class Contest:
 
     def ranking(self, results):
         """Peers and ours, the best first; without those that made errors or fell behind."""
-        good = [s for s in self.running if results.get(s.name) and
-                not any(r["errors"] or r["late"] for r in results[s.name])]
+        good = [s for s in self.running if results.get(s.name)
+                and not median(results[s.name], "late")
+                and not any(r["errors"] > r.get("lost", 0) for r in results[s.name])]
         good.sort(key=lambda s: median(results[s.name], self.spec.figure),
                   reverse=not self.figure.less_is_better)
         base = [s for s in good if not s.ours and s.name.startswith(self.spec.base)]
@@ -130,7 +131,7 @@ class Contest:
             return [server] + ["-"] * (len(SHOWN) + 5 - (self.spec.figure in SHOWN))
         ratio = Ratio(results, base, self.spec.figure).cells() if base else ["-", "-"]
         text = FIGURES[self.spec.figure].text(median(results, self.spec.figure))
-        if any(r.get("late") for r in results):
+        if median(results, "late"):
             text, ratio = "behind", ["-", "-"]
         others = [FIGURES[k].text(median(results, k)) for k in SHOWN if k != self.spec.figure]
         return [server, text, *ratio, *others, sum(r["errors"] for r in results), len(results)]

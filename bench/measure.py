@@ -16,12 +16,15 @@ KEPT_UP = 0.98  # of a fixed rate
 
 
 class Meter:
-    def __init__(self, echoc, cpus):
+    def __init__(self, echoc, programs, cpus):
         """CPUS: (those of servers, those of clients), two sets."""
-        self.echoc, self.cpus = echoc, cpus
+        self.echoc, self.programs, self.cpus = echoc, programs, cpus
         self.failures = []
 
     def command(self, server, load, seconds, warmup):
+        if load[0] == "burst":
+            return [os.path.join(self.programs, "burst"), str(server.port), *map(str, load[1:]),
+                    str(seconds), str(warmup)]
         return [self.echoc, "load", *map(str, load), "-d", str(seconds), "--warmup", str(warmup),
                 "--timeout", "2", "--progress", "--json",
                 *(["--udp"] if server.protocol == "udp" else []), "127.0.0.1", str(server.port)]
@@ -88,12 +91,14 @@ def wait_for(p, word):
 
 
 def digest(told):
-    """The figures of what `echoc load --json` tells."""
+    """The figures of what `echoc load --json` tells.  A lost datagram is an error, but makes no
+    server wrong."""
     latency, asked = told["latency_us"], told["settings"]["rate"]
     trouble = {**told["failures"], **told["damage"], "lost": told["datagrams"]["lost"]}
     return {"rate": told["rate"], "bytes_per_second": told["bytes_per_second"],
             "p50_us": latency.get("p50", 0.0), "p99_us": latency.get("p99", 0.0),
-            "errors": sum(trouble.values()), "client_cpu": told["client"]["cpu"],
+            "errors": sum(trouble.values()), "lost": trouble["lost"],
+            "client_cpu": told["client"]["cpu"],
             "what": ", ".join(f"{k} {v}" for k, v in trouble.items() if v),
             "late": int(told["rate"] < asked * KEPT_UP)}
 

@@ -7,7 +7,7 @@ from figures import median
 from rows import FIGURES, TABLES
 
 HEAD = """\
-set terminal svg size 760,{height} font "sans,11" background "white"
+set terminal svg noenhanced size 760,{height} font "sans,11" background "white"
 set output "{path}"
 set multiplot layout {rows},1
 set style fill solid 0.7
@@ -36,6 +36,9 @@ def draw(bench):
         path, figure = f"{bench.args.out}-{key}.svg", TABLES[key].figure
         charts = [chart(f"{key}, {row}: {FIGURES[figure].title}", r, figure)
                   for row, r in bench.results[key].items()]
+        charts = [c for c in charts if c]
+        if not charts:
+            continue
         lines = sum(c.count("\n") for c in charts)
         text = HEAD.format(path=path, rows=len(charts), height=110 * len(charts) + 16 * lines)
         done = subprocess.run(["gnuplot"], input=text + "".join(charts), text=True,
@@ -46,9 +49,9 @@ def draw(bench):
 
 def chart(title, result, figure):
     rounds = {**result["heats"], **result["final"]}
-    names = sorted((n for n in rounds if not any(r.get("late") for r in rounds[n])),
+    names = sorted((n for n in rounds if not median(rounds[n], "late")),
                    key=lambda n: median(rounds[n], figure),
                    reverse=not FIGURES[figure].less_is_better)
     data = [f'"{n}" {median(rounds[n], figure) / SCALE.get(figure, 1):g} '
             f'{OURS if "/" in n else PEER}' for n in names]
-    return PLOT.format(title=title, data="\n".join(data))
+    return data and PLOT.format(title=title, data="\n".join(data))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 """What is measured: tables, their rows, and what is to be reached.  A load is what
-`echoc load` takes."""
+`echoc load` takes, or "burst" and what burst.c takes."""
 from dataclasses import dataclass, field
 
 
@@ -83,6 +83,10 @@ TABLES = {
          "16 clients, 16 of 64 B": closed(16, 64, 16),
          "16 clients, 16 of 1400 B": closed(16, 1400, 16),
          "4 clients, 4 of 32000 B": closed(4, 32000, 4)},
+        "rate", protocol="udp", blocking=True),
+    "udp-burst": Table(
+        "datagrams in bursts that the kernel is given in one piece; all rules on",
+        {"16 clients, bursts of 16 of 1400 B": ["burst", 16, 16, 1400]},
         "rate", protocol="udp", blocking=True),
     "udp-fixed": Table(
         "the server's CPU for a datagram, on a fixed schedule; all rules on",
