@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "dgram_control.h"
 #include "executor.h"
+#include "respond.h"
 #include "stats.h"
 
 #include <errno.h>
@@ -68,7 +69,9 @@ int dgram_init(struct dgram *d, struct executor *ex)
 	const struct udp_conf *udp = &ex->worker->conf->udp;
 	int r;
 
-	*d = (struct dgram){.executor = ex, .batch = udp->batch};
+	*d = (struct dgram){.executor = ex,
+			    .responder = &responders[ex->worker->conf->respond],
+			    .batch = udp->batch};
 	d->limit = d->batch < FIRST ? d->batch : FIRST;
 	d->headers = calloc(d->batch, sizeof(*d->headers));
 	d->places = calloc(d->batch, sizeof(*d->places));
@@ -81,6 +84,7 @@ int dgram_init(struct dgram *d, struct executor *ex)
 		dgram_deinit(d);
 		return r;
 	}
+	d->out.answered = d->responder->answered;
 	lay_out(d);
 	return 0;
 }
@@ -117,14 +121,51 @@ static unsigned receive(struct dgram *d, int fd)
 	return 0;
 }
 
+/* Our side of Q: the address that it was sent to, with the port. */
+static struct address local_side(const struct dgram *d, const struct question *q)
+{
+	struct address local = q->to.len > 0 ? q->to : *d->local;
+
+	if (local.sa.sa_family == AF_INET)
+		local.in.sin_port = htons(address_port(d->local));
+	else if (local.sa.sa_family == AF_INET6)
+		local.in6.sin6_port = htons(address_port(d->local));
+	return local;
+}
+
+/* What goes out for Q, in its place: Q's size is then that of the answer.  Returns
+ * C_DATAGRAMS_OUT, or as what it is counted that nothing does. */
+static enum counter respond(const struct dgram *d, struct question *q)
+{
+	struct address local;
+	ssize_t n;
+
+	if (!d->responder->datagram)
+		return C_DATAGRAMS_OUT;
+	local = local_side(d, q);
+	n = d->responder->datagram(&(struct asked_datagram){.executor = d->executor,
+							    .from = &q->from,
+							    .to = &local,
+							    .received = q->when,
+							    .tos = q->tos,
+							    .ttl = q->ttl},
+				   q->data, q->size);
+	if (n < 0)
+		return d->responder->silent;
+	q->size = (size_t)n;
+	return C_DATAGRAMS_OUT;
+}
+
 /* One datagram: here it is decided what becomes of it. */
-static void consider(struct dgram *d, int fd, const struct question *q)
+static void consider(struct dgram *d, int fd, struct question *q)
 {
 	struct stats *stats = d->executor->stats;
 	enum counter verdict = dgram_judge(&d->judge, q);
 
 	stats_add(stats, C_DATAGRAMS_IN, 1);
 	stats_add(stats, C_BYTES_IN, q->size);
+	if (verdict == C_DATAGRAMS_OUT)
+		verdict = respond(d, q);
 	if (verdict == C_DATAGRAMS_OUT)
 		dgram_out_add(&d->out, fd, q, q->data, q->size);
 	else
@@ -137,17 +178,18 @@ static size_t open_place(struct dgram *d, int fd, unsigned i)
 	struct mmsghdr *h = &d->headers[i];
 	struct question *q = &d->places[i].q;
 	char *at = d->places[i].iov.iov_base;
-	size_t rest = h->msg_len, segment, n = 0;
+	size_t rest = h->msg_len, size, segment, n = 0;
 
 	q->from.len = h->msg_hdr.msg_namelen;
 	q->truncated = h->msg_hdr.msg_flags & MSG_TRUNC;
 	segment = dgram_control_read(&h->msg_hdr, q);
 	do {
 		q->data = at;
-		q->size = segment > 0 && segment < rest ? segment : rest;
+		size = segment > 0 && segment < rest ? segment : rest;
+		q->size = size;
 		consider(d, fd, q);
-		at += q->size;
-		rest -= q->size;
+		at += size;
+		rest -= size;
 		n++;
 	} while (rest > 0);
 	return n;
@@ -169,6 +211,7 @@ size_t dgram_answer(struct dgram *d, size_t i, size_t max)
 	unsigned n, asked;
 	size_t total = 0;
 
+	d->local = &d->executor->worker->endpoints[i].address;
 	do {
 		size_t largest = 0;
 

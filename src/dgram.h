@@ -11,13 +11,16 @@
 struct executor;
 struct mmsghdr;
 struct place;
+struct responder;
 
 /* What an executor needs to answer datagrams; embedded, set up once. */
 struct dgram {
 	struct executor *executor;
 	struct dgram_judge judge;
 	struct dgram_out out;
-	struct mmsghdr *headers; /* a header and a place for each datagram of a batch, */
+	const struct responder *responder;
+	const struct address *local; /* of the endpoint that is read */
+	struct mmsghdr *headers;     /* a header and a place for each datagram of a batch, */
 	struct place *places;
 	char *memory;   /* and there for the largest that there is; pages that none has used */
 	unsigned batch; /* cost nothing */

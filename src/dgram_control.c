@@ -5,6 +5,7 @@
 
 #include <netinet/udp.h>
 #include <string.h>
+#include <time.h>
 
 static void read_pktinfo(const struct cmsghdr *c, struct question *q)
 {
@@ -31,6 +32,27 @@ static void read_pktinfo6(const struct cmsghdr *c, struct question *q)
 	q->ifindex = info.ipi6_ifindex;
 }
 
+/* What is told where the service asked for it (making_facts()).  IP_TOS is one byte here, the
+ * others are integers: ip(7), ipv6(7). */
+static void read_fact(const struct cmsghdr *c, struct question *q)
+{
+	const unsigned char *data = CMSG_DATA(c);
+	struct timespec t;
+
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+		q->tos = data[0];
+	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) {
+		memcpy(&q->ttl, data, sizeof(q->ttl));
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+		memcpy(&q->tos, data, sizeof(q->tos));
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT) {
+		memcpy(&q->ttl, data, sizeof(q->ttl));
+	} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+		memcpy(&t, data, sizeof(t));
+		q->when = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	}
+}
+
 /* IPv4 on an IPv6 socket that serves both: the kernel gives the source as ::ffff:192.0.2.1
  * and the destination in both forms.  The rules are IPv4's, and so is the answer. */
 static void unmap(struct question *q)
@@ -53,6 +75,8 @@ size_t dgram_control_read(struct msghdr *msg, struct question *q)
 
 	q->to.len = 0;
 	q->ifindex = 0;
+	q->tos = q->ttl = -1;
+	q->when = -1;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
 			read_pktinfo(c, q);
@@ -60,6 +84,8 @@ size_t dgram_control_read(struct msghdr *msg, struct question *q)
 			read_pktinfo6(c, q);
 		else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
 			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+		else
+			read_fact(c, q);
 	}
 	if (q->from.sa.sa_family == AF_INET6)
 		unmap(q);

@@ -9,8 +9,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-/* Room for what the kernel may tell of a datagram: addresses, GRO, and timestamps when they
- * are asked for by option; and for what we tell it of an answer. */
+/* Room for what the kernel may tell of a datagram: addresses, GRO, and what else is asked for,
+ * TOS and TTL, timestamps; and for what we tell it of an answer. */
 enum {
 	DGRAM_CONTROL_IN = CMSG_SPACE(sizeof(struct in_pktinfo)) +
 			   CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + 256,

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* One datagram and what the kernel told of it. */
 struct question {
@@ -18,6 +19,8 @@ struct question {
 	char *data;
 	size_t size;    /* bytes */
 	bool truncated; /* and it had more */
+	int tos, ttl;   /* as it came: TOS or traffic class, TTL or hop limit; -1 = unknown */
+	int64_t when;   /* the kernel's time, microseconds since 1970; -1 = unknown */
 };
 
 /* The rules of one service; embedded, set up once. */

@@ -34,7 +34,7 @@ struct letter {
 
 int dgram_out_init(struct dgram_out *o, struct stats *stats, unsigned max, bool join)
 {
-	*o = (struct dgram_out){.stats = stats, .max = max, .join = join};
+	*o = (struct dgram_out){.stats = stats, .answered = C_ECHOES, .max = max, .join = join};
 	o->headers = calloc(max, sizeof(*o->headers));
 	o->letters = calloc(max, sizeof(*o->letters));
 	o->pieces = calloc(max, sizeof(*o->pieces));
@@ -127,7 +127,7 @@ static void count(struct dgram_out *o, unsigned n, size_t size)
 {
 	stats_add(o->stats, C_DATAGRAMS_OUT, n);
 	stats_add(o->stats, C_BYTES_OUT, size);
-	stats_add(o->stats, C_ECHOES, n);
+	stats_add(o->stats, o->answered, n);
 }
 
 /* One datagram of those that H was to send as one. */

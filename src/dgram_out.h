@@ -16,6 +16,7 @@ struct mmsghdr;
 
 struct dgram_out {
 	struct stats *stats;     /* what is sent, or cannot be, is counted there */
+	enum counter answered;   /* as what */
 	struct mmsghdr *headers; /* one for each of */
 	struct letter *letters;  /* answers, or several for one client */
 	struct iovec *pieces;    /* of memory that they consist of, in order */

@@ -147,8 +147,13 @@ int listener_options_change(struct listener *l, const struct service_conf *was,
 			    const struct service_conf *is, struct listener_error *error)
 {
 	static step *const steps[] = {
-		making_gro,       making_options_at_socket, making_options_when_bound,
-		making_keep_file, making_join_groups,       making_listen,
+		making_gro,
+		making_facts,
+		making_options_at_socket,
+		making_options_when_bound,
+		making_keep_file,
+		making_join_groups,
+		making_listen,
 	};
 	struct service_conf changed;
 	struct making m = {

@@ -72,6 +72,35 @@ int making_gro(struct making *m)
 	return 0;
 }
 
+/* Where a report does not want them, it may have in the configuration before. */
+int making_facts(struct making *m)
+{
+	static const struct {
+		const char *name;
+		int level, option, family; /* family 0: also of IPv6, to which IPv4 may come */
+	} facts[] = {
+		{"IP_RECVTOS", IPPROTO_IP, IP_RECVTOS, 0},
+		{"IP_RECVTTL", IPPROTO_IP, IP_RECVTTL, 0},
+		{"IPV6_RECVTCLASS", IPPROTO_IPV6, IPV6_RECVTCLASS, AF_INET6},
+		{"IPV6_RECVHOPLIMIT", IPPROTO_IPV6, IPV6_RECVHOPLIMIT, AF_INET6},
+		{"SO_TIMESTAMPNS", SOL_SOCKET, SO_TIMESTAMPNS, 0},
+	};
+	int on = m->service->respond == RESPOND_REPORT;
+
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+		bool inet = facts[i].level != SOL_SOCKET;
+
+		if (protocols[m->service->protocol].stream ||
+		    (inet && m->service->protocol != PROTO_UDP) ||
+		    (facts[i].family && facts[i].family != m->family))
+			continue;
+		m->what = facts[i].name;
+		if (setsockopt(m->fd, facts[i].level, facts[i].option, &on, sizeof(on)) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 /* Urgent bytes stay in line, where they are echoed as any other; MPTCP has none. */
 int making_own_options(struct making *m)
 {
@@ -90,7 +119,7 @@ int making_own_options(struct making *m)
 		widen(m, SO_SNDBUF);
 		making_gro(m);
 	}
-	return r;
+	return r == 0 ? making_facts(m) : r;
 }
 
 /* Accepted sockets have it from the listener.  It is also for those that have been closed: a

@@ -30,6 +30,9 @@ int making_user_timeout(struct making *m);
 /* UDP: what udp.gro says; one of our own options that a new configuration may change. */
 int making_gro(struct making *m);
 
+/* Datagrams: what a report says of them the kernel tells with each; or no more. */
+int making_facts(struct making *m);
+
 /* The options of the configuration. */
 int making_options_at_socket(struct making *m);
 int making_options_when_bound(struct making *m);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """echoc path: one verdict for each check, and the right one."""
 
+import socket
 import subprocess
 
 import pytest
@@ -263,3 +264,37 @@ def test_unreachable(network):
     r = echoc("send", "-W", "0.5", "10.9.0.78", "7", "x",
               prefix=["ip", "netns", "exec", network.client])
     assert r.code == TIMEOUT, r
+
+
+@pytest.fixture
+def reporting(echod, tmp_path):
+    """An echo over UDP, and beside it a service that reports."""
+    echo = UDP4.service(tmp_path)
+    report = UDP4.service(tmp_path, name="report", respond="report")
+    echod(echo, report)
+    return echo.address, report.address[1]
+
+
+def test_marks_that_survive(reporting):
+    address, port = reporting
+    r = echoc("path", "--udp", "-C", "dscp,who", "-n", 4, "--report-port", port, *address)
+    got = verdicts(r)
+    assert r.code == OK and got["dscp"] == ("ok", "every mark arrives as it was set"), r
+    host = socket.gethostname()
+    assert got["who"] == ("ok", f"4 of 4 source ports have a report, from: {host} (4)")
+    checks = {c["check"]: c["details"] for c in
+              echoc("path", "--udp", "--json", "-C", "dscp,who", "-n", 2, "--report-port", port,
+                    *address).json()["checks"]}
+    assert checks["dscp"] == {"CS0": 0, "LE": 1, "CS1": 8, "AF41": 34, "EF": 46, "CS6": 48}
+    assert checks["who"] == {"hosts": {host: 2}}
+
+
+def test_nobody_reports(reporting):
+    """The port of an echo gives no report, one that nobody has none either."""
+    address, _ = reporting
+    for port in (address[1], free_port()):
+        got = verdicts(echoc("path", "--udp", "-C", "dscp,who", "--report-port", port, *address))
+        assert got["dscp"][0] == "unknown" and "its port gives no report" in got["dscp"][1]
+        assert got["who"] == ("unknown", f"no report from port {port}")
+    got = verdicts(echoc("path", "--udp", "-C", "who", *address))
+    assert got["who"] == ("unknown", "only a report listener could tell: --report-port")

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import proxy
-from grid import TCP4, stream_grid
+from grid import TCP4, UDP4, datagram_grid, stream_grid
 from harness import SLACK, SLOW, free_port
 from talk import payload, push_until_stuck, receive
 
@@ -186,6 +186,128 @@ def test_discard_behind_a_proxy(echod, cell, tmp_path):
     assert " peer=192.0.2.7:40007 " in d.wait_line("connection service=")
 
 
+# --- datagrams
+
+DATAGRAM_FIELDS = ["length", "host", "service", "worker", "pid", "tid", "peer", "local",
+                   "received_us", "protocol", "model", "engine"]
+
+
+class Asker:
+    """A client of a datagram service."""
+
+    def __init__(self, service, directory):
+        self.sock = service.transport.socket()
+        self.inet = self.sock.family != socket.AF_UNIX
+        if not self.inet:
+            self.sock.bind(str(directory / "asker.sock"))
+        self.sock.settimeout(10 * SLOW)
+        self.sock.connect(service.address)
+
+    def mark(self, tos, ttl):
+        if self.sock.family == socket.AF_INET:
+            self.sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
+            self.sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+        else:
+            self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, tos)
+            self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
+
+    def ask(self, size):
+        self.sock.send(b"?" * size)
+        text = self.sock.recv(65536)
+        assert len(text) <= size
+        return text
+
+    def name(self):
+        name = self.sock.getsockname()
+        if not self.inet:
+            return name
+        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+
+
+@pytest.fixture
+def asker(cell, tmp_path):
+    made = []
+
+    def make(service):
+        made.append(Asker(service, tmp_path))
+        return made[-1]
+    yield make
+    for a in made:
+        a.sock.close()
+
+
+@datagram_grid()
+def test_a_report_of_a_datagram(echod, cell, tmp_path, asker):
+    """What its fields say is so: the length, both sides, when it came, its marks."""
+    d = echod(cell.service(tmp_path, respond="report"))
+    a = asker(d.services[0])
+    total = 0
+    for tos, ttl in MARKS:
+        if a.inet:
+            a.mark(tos, ttl)
+        before = time.time_ns() // 1000
+        text = a.ask(512)
+        r = report(text)
+        after = time.time_ns() // 1000
+        total += len(text)
+        assert list(r) == [*(IP_FIELDS if a.inet else []), *DATAGRAM_FIELDS]
+        assert not a.inet or (r["tos"], r["ttl"]) == (tos, ttl)
+        assert (r["length"], r["peer"], r["local"]) == (512, a.name(), d.services[0].listen)
+        assert before <= r["received_us"] <= after
+        assert (r["model"], r["engine"]) == (cell.model, cell.engine)
+        assert r["pid"] in d.tree()
+    d.wait_counts(datagrams_in=3, datagrams_out=3, reports=3, echoes=0, bytes_in=3 * 512,
+                  bytes_out=total)
+
+
+@datagram_grid(quick=("udp4", "unix-dgram"))
+def test_a_report_is_never_longer_than_its_question(echod, cell, tmp_path, asker):
+    """In every length: an object with the first fields of the whole; none at all below the
+    first, which is counted."""
+    d = echod(cell.service(tmp_path, respond="report", udp={"rate": 0.0})
+              if cell.transport.protocol == "udp" else cell.service(tmp_path, respond="report"))
+    a = asker(d.services[0])
+    every = list(report(a.ask(1000)))
+    least = len('{"tos":0}\n') if a.inet else len('{"length":14}\n')
+    for size in range(400):
+        if size < least:
+            a.sock.send(b"?" * size)
+            continue
+        r = report(a.ask(size))
+        assert list(r) == every[:len(r)]
+        assert r.get("length", size) == size
+        assert r.get("host", socket.gethostname()) == socket.gethostname()
+    assert list(r) == every
+    d.wait_counts(datagrams_in=401, datagrams_out=401 - least, refused_short=least,
+                  reports=401 - least)
+
+
+@datagram_grid()
+def test_discarded_datagrams(echod, cell, tmp_path, asker):
+    """No answer to any; counted as what they are."""
+    d = echod(cell.service(tmp_path, respond="discard"))
+    a = asker(d.services[0])
+    for size in (0, 1, 512, 8192):
+        a.sock.send(bytes(size))
+    d.wait_counts(datagrams_in=4, datagrams_out=0, datagrams_discarded=4, bytes_in=8705,
+                  bytes_out=0, echoes=0)
+    assert select.select([a.sock], [], [], 0.1)[0] == []
+
+
+@datagram_grid("udp4", quick=("udp4",))
+@pytest.mark.parametrize("respond", ["report", "discard"])
+def test_the_rules_of_datagrams_hold(echod, cell, tmp_path, respond):
+    """What would not be echoed is not reported, and is counted by its reason."""
+    d = echod(cell.service(tmp_path, respond=respond,
+                           udp={"refuse_source_ports": [port := free_port()]}))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", port))
+        s.connect(d.services[0].address)
+        s.send(bytes(512))
+        d.wait_counts(datagrams_in=1, refused_source_port=1, datagrams_discarded=0, reports=0)
+        assert select.select([s], [], [], 0.05)[0] == []
+
+
 # --- both
 
 @pytest.mark.parametrize("respond", ["report", "discard"])
@@ -206,3 +328,22 @@ def test_a_reload_changes_the_answer(echod, tmp_path, respond):
         report(text)
     else:
         assert text == b""
+
+
+def test_a_reload_changes_what_is_told_of_datagrams(echod, tmp_path):
+    """One socket, an echo, then reports with all that the kernel knows, then an echo again."""
+    port = free_port()
+    d = echod(UDP4.service(tmp_path, port=port))
+    for respond in ("report", "echo", "report"):
+        d.write_conf([UDP4.service(tmp_path, port=port, respond=respond)])
+        d.reload()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(10 * SLOW)
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xb8)
+            s.connect(("127.0.0.1", port))
+            s.send(b"?" * 512)
+            text = s.recv(1000)
+            if respond == "echo":
+                assert text == b"?" * 512
+            else:
+                assert report(text)["tos"] == 0xb8 and report(text)["received_us"] > 0
