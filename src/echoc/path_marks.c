@@ -185,8 +185,8 @@ static void add_fate(struct fate *f, const struct mark *m)
 		return;
 	f->n++;
 	f->bleached += m->arrives == 0;
-	snprintf(f->text + n, sizeof(f->text) - n, "%s%s as %d", n ? ", " : "", m->name,
-		 m->arrives);
+	snprintf(f->text + n, sizeof(f->text) - n, "%s%s%s as %d", n ? ", " : "", m->name,
+		 n ? "" : " arrives", m->arrives);
 }
 
 void path_check_dscp(struct path *p, struct verdict *v)
@@ -224,6 +224,6 @@ void path_check_dscp(struct path *p, struct verdict *v)
 	else if (fate.n == 0)
 		path_say(v, PATH_OK, "every mark arrives as it was set");
 	else
-		path_say(v, PATH_DEGRADED, "marks are %s: %s arrives",
+		path_say(v, PATH_DEGRADED, "marks are %s: %s",
 			 fate.bleached == fate.n ? "bleached" : "rewritten", fate.text);
 }

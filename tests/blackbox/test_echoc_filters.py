@@ -112,6 +112,55 @@ def test_filtered_mark(network, server, drop):
     assert ask(network, "ping", "-u", "-c", 1, "--dscp", "AF41").code == OK
 
 
+@pytest.fixture
+def reporting(echod, network):
+    """An echo over UDP, and a service that reports, at the next port."""
+    echod(Service("udp", f"*:{PORT}", transport=TRANSPORTS["udp4"]),
+          Service("udp", f"*:{PORT + 1}", transport=TRANSPORTS["udp4"],
+                  keys={"name": "report", "respond": "report"}),
+          prefix=["ip", "netns", "exec", network.server])
+
+
+@pytest.fixture
+def remark(network):
+    """remark(words) changes the marks of what comes to the server's host, until the test ends."""
+    made = []
+
+    def run(action, words):
+        return subprocess.run(
+            ["ip", "netns", "exec", network.server, "iptables", "-t", "mangle", action,
+             "PREROUTING", "-p", "udp", *words.split()], capture_output=True, text=True,
+            check=False)
+
+    def add(words):
+        if not shutil.which("iptables"):
+            pytest.skip("iptables is not installed")
+        done = run("-A", words)
+        if done.returncode:
+            pytest.skip(f"iptables {words}: {done.stderr.strip()}")
+        made.append(words)
+
+    yield add
+    for words in made:
+        run("-D", words)
+
+
+MARKS = [
+    ("-j DSCP --set-dscp 0", MISSED, "degraded",
+     "marks are bleached: LE arrives as 0, CS1 as 0, AF41 as 0, EF as 0, CS6 as 0"),
+    ("-m dscp --dscp 46 -j DSCP --set-dscp 10", MISSED, "degraded",
+     "marks are rewritten: EF arrives as 10"),
+    ("-m dscp --dscp 63 -j DSCP --set-dscp 0", OK, "ok", "every mark arrives as it was set"),
+]
+
+
+@pytest.mark.parametrize("rule,code,state,why", MARKS, ids=["bleached", "rewritten", "kept"])
+def test_what_becomes_of_marks(network, reporting, remark, rule, code, state, why):
+    remark(rule)
+    r = ask(network, "path", "--udp", "-C", "dscp", "--report-port", PORT + 1)
+    assert r.code == code and verdict(r, "dscp") == (state, why), r
+
+
 def test_lost_fin(network, server, drop):
     """The path, not the server, breaks half-close."""
     drop("-p tcp --tcp-flags FIN FIN -j DROP")
