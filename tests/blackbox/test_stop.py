@@ -166,7 +166,7 @@ def test_shutdown_timeout(echod, cell, tmp_path):
 @pytest.mark.parametrize("pair", MANY_AT_ONCE, ids="-".join)
 def test_trickle_during_drain(echod, tmp_path, pair):
     """Bytes that arrive while the drain looks for the connection's end are echoed too."""
-    d = echod(Cell(*pair, TCP4).service(tmp_path), top={"shutdown_timeout": 1.0})
+    d = echod(Cell(*pair, TCP4).service(tmp_path), top={"shutdown_timeout": 10.0})
     s = d.connect()
     ping(s)
     d.signal(signal.SIGTERM)
