@@ -68,7 +68,7 @@ static int arm(struct acceptor *a)
 	uint32_t events = a->troubled ? EPOLLIN : EPOLLIN | EPOLLEXCLUSIVE;
 
 	for (size_t i = 0; i < w->n_endpoints && !a->armed; i++) {
-		int r = watch(a, w->endpoints[i].fd, events, tag_make(TAG_LISTENER, i));
+		int r = watch(a, a->executor->endpoints[i].fd, events, tag_make(TAG_LISTENER, i));
 
 		if (r < 0 && r != -EEXIST)
 			return r;
@@ -117,7 +117,7 @@ void acceptor_disarm(struct acceptor *a)
 	const struct worker *w = a->executor->worker;
 
 	for (size_t i = 0; i < w->n_endpoints && a->armed; i++)
-		epoll_ctl(a->ep, EPOLL_CTL_DEL, w->endpoints[i].fd, NULL);
+		epoll_ctl(a->ep, EPOLL_CTL_DEL, a->executor->endpoints[i].fd, NULL);
 	a->armed = false;
 }
 

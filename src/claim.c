@@ -7,6 +7,7 @@
 #include "listener.h"
 #include "log.h"
 #include "passed.h"
+#include "shares.h"
 #include "supervisor.h"
 #include "timer.h"
 
@@ -35,18 +36,18 @@ static const struct sockopt_value *v6only_option(const struct service_conf *serv
 	return &service->sockopts.value[sockopt_find("IPV6_V6ONLY")];
 }
 
-/* IPv6 sockets of ours serve IPv6 alone, unless they are told not to. */
-static bool v6only(const struct service_conf *service)
+bool claim_v6only(const struct service_conf *service)
 {
 	return !v6only_option(service)->set || v6only_option(service)->number != 0;
 }
 
-/* The listener at ADDRESS that nobody has claimed yet, or NULL. */
+/* The first listener at ADDRESS, if nobody has claimed it yet, or NULL. */
 static struct listener *find(struct listener *list, enum protocol protocol,
 			     const struct address *address)
 {
 	for (struct listener *l = list; l; l = l->next)
-		if (l->protocol == protocol && !l->wanted && address_equal(&l->asked, address))
+		if (l->protocol == protocol && l->share == 0 && !l->wanted &&
+		    address_equal(&l->asked, address))
 			return l;
 	return NULL;
 }
@@ -61,7 +62,7 @@ static struct listener *find_from(struct listener *list, const struct passed_soc
 	return l;
 }
 
-static int add(struct claim *claim, struct listener *l)
+int claim_add(struct claim *claim, struct listener *l)
 {
 	size_t size = (claim->n + 1) * sizeof(struct listener *);
 	struct listener **grown = realloc(claim->listeners, size);
@@ -89,7 +90,7 @@ static int add_new(struct claiming *c, struct listener *l)
 {
 	l->next = *c->opened;
 	*c->opened = l;
-	return add(c->claim, l);
+	return claim_add(c->claim, l);
 }
 
 /* A passed socket for C's service. */
@@ -114,18 +115,14 @@ static bool in_the_way(const struct claiming *c, const struct listener *l, const
 
 /* Let others bind the port of every listener that is in the way of A; or, unless SHARE, no
  * more.  Returns how many there are. */
-static size_t share_port(const struct claiming *c, const struct address *a, int share)
+static size_t share_port(const struct claiming *c, const struct address *a, bool share)
 {
-	int reuse = sockopt_find("SO_REUSEPORT");
 	size_t n = 0;
 
 	for (struct listener *l = c->s->listeners; l; l = l->next) {
-		const struct sockopt_value *v = &l->service->sockopts.value[reuse];
-		int on = share || (v->set && v->number);
-
 		if (!in_the_way(c, l, a))
 			continue;
-		setsockopt(l->endpoint.fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+		listener_share_port(l->endpoint.fd, l->service, share || l->shares);
 		n++;
 	}
 	return n;
@@ -136,16 +133,16 @@ static size_t share_port(const struct claiming *c, const struct address *a, int 
 static struct listener *open_beside(const struct claiming *c, const struct address *a,
 				    struct listener_error *error)
 {
-	int off = 0, reuse = sockopt_find("SO_REUSEPORT");
+	int reuse = sockopt_find("SO_REUSEPORT");
 	struct service_conf sharing = *c->service;
 	struct listener *l = NULL;
 
 	sharing.sockopts.value[reuse] = (struct sockopt_value){.set = true, .number = 1};
-	if (share_port(c, a, 1) > 0)
+	if (share_port(c, a, true) > 0)
 		l = listener_open(&sharing, a, error);
-	share_port(c, a, 0);
-	if (l && !c->service->sockopts.value[reuse].number)
-		setsockopt(l->endpoint.fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+	share_port(c, a, false);
+	if (l)
+		listener_share_port(l->endpoint.fd, c->service, false);
 	return l;
 }
 
@@ -177,9 +174,9 @@ static int claim_address(struct claiming *c, const struct address *a, struct lis
 
 	if (l && listener_reachable(l)) {
 		r = listener_options_try(l, c->service, error);
-		return r < 0 ? r : add(c->claim, l);
+		return r < 0 ? r : claim_add(c->claim, l);
 	}
-	from = passed_find(c->s->passed, (int)c->service->protocol, a, v6only(c->service));
+	from = passed_find(c->s->passed, (int)c->service->protocol, a, claim_v6only(c->service));
 	if (from && !find_from(c->s->listeners, from) && !find_from(*c->opened, from))
 		return take_over(c, from, error);
 	l = open_new(c, a, error);
@@ -216,7 +213,7 @@ static const char *misfit(const struct claiming *c, const struct passed_socket *
 	if (l && l->wanted)
 		return "another service listens on it";
 	if (from->address.sa.sa_family == AF_INET6 && v6only_option(c->service)->set &&
-	    v6only(c->service) != from->v6only)
+	    claim_v6only(c->service) != from->v6only)
 		return "its IPV6_V6ONLY is not that of the configuration, and cannot be changed "
 		       "(BindIPv6Only= of the unit)";
 	return NULL;
@@ -241,7 +238,7 @@ static int want_passed(struct claiming *c, struct passed_socket *from)
 		r = take_over(c, from, &error);
 	} else {
 		r = listener_options_try(l, c->service, &error);
-		r = r < 0 ? r : add(c->claim, l);
+		r = r < 0 ? r : claim_add(c->claim, l);
 	}
 	errno = error.error;
 	if (r < 0)
@@ -294,6 +291,7 @@ int claim_listeners(struct supervisor *s, const struct service_conf *service,
 	struct address a[2];
 	int r = 0;
 
+	claim->rows = 1;
 	if (service->activation[0])
 		return claim_activation(&c);
 	for (size_t i = 0; i < service->n_listen && r == 0; i++) {
@@ -312,7 +310,6 @@ int claim_listeners(struct supervisor *s, const struct service_conf *service,
 
 void claim_begin(struct supervisor *s, const struct conf *conf)
 {
-	struct passed_socket *from;
 	struct address a[2];
 
 	passed_log(s->passed);
@@ -321,10 +318,8 @@ void claim_begin(struct supervisor *s, const struct conf *conf)
 
 		for (size_t k = 0; k < service->n_listen; k++) {
 			for (int n = parse(service, service->listen[k], a); n > 0; n--) {
-				from = passed_find(s->passed, (int)service->protocol, &a[n - 1],
-						   v6only(service));
-				if (from)
-					from->wanted = true;
+				passed_want(s->passed, (int)service->protocol, &a[n - 1],
+					    claim_v6only(service), shares_of(service));
 			}
 		}
 	}

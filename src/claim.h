@@ -4,6 +4,7 @@
 #ifndef ECHOD_CLAIM_H
 #define ECHOD_CLAIM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct conf;
@@ -12,11 +13,19 @@ struct problems;
 struct service_conf;
 struct supervisor;
 
-/* What a service has been found, in order of its addresses. */
+/* What a service has been found, in order of its addresses: for all executors, or a row of
+ * sockets for each (shares.h). */
 struct claim {
 	struct listener **listeners;
-	size_t n;
+	size_t n;      /* in all rows */
+	unsigned rows; /* at least 1 */
 };
+
+/* Put L into CLAIM, and mark it as wanted.  Returns 0 or -ENOMEM. */
+int claim_add(struct claim *claim, struct listener *l);
+
+/* Are the IPv6 sockets of SERVICE for IPv6 alone?  They are unless told not to be. */
+bool claim_v6only(const struct service_conf *service);
 
 /* At the start: of the sockets that the manager has kept, let go those that CONF does not
  * name, before they are in the way of those that it does. */

@@ -77,7 +77,7 @@ json_t *control_options(const struct supervisor *s, const char *service)
 			continue;
 		list = json_array();
 		for (const struct listener *l = s->listeners; l; l = l->next)
-			if (l->service == c)
+			if (l->service == c && l->share == 0)
 				json_array_append_new(list, listener_options(l));
 		json_array_append_new(all, json_pack("{s:o s:s s:o}", "name", varlink_text(c->name),
 						     "protocol", protocols[c->protocol].name,

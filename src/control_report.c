@@ -110,7 +110,7 @@ static json_t *listeners(const struct supervisor *s, const struct service_conf *
 	char text[ADDRESS_TEXT_MAX];
 
 	for (const struct listener *l = s->listeners; l; l = l->next)
-		if (l->service == service)
+		if (l->service == service && l->share == 0)
 			json_array_append_new(list,
 					      varlink_text(
 						      address_format(&l->endpoint.address, text)));

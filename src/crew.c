@@ -38,15 +38,16 @@ static int open_lines(struct crew *c)
 
 static int fill(struct crew *c, const struct endpoint *endpoints)
 {
+	size_t n = c->n_endpoints * c->rows;
 	int r;
 
 	c->name = strdup(c->service->name);
-	c->endpoints = calloc(c->n_endpoints, sizeof(*c->endpoints));
+	c->endpoints = calloc(n, sizeof(*c->endpoints));
 	c->members = calloc(c->n_members, sizeof(*c->members));
 	c->last_beats = calloc((size_t)c->n_members * c->blocks_per_member, sizeof(uint32_t));
 	if (!c->name || !c->endpoints || !c->members || !c->last_beats)
 		return -ENOMEM;
-	memcpy(c->endpoints, endpoints, c->n_endpoints * sizeof(*endpoints));
+	memcpy(c->endpoints, endpoints, n * sizeof(*endpoints));
 	for (unsigned i = 0; i < c->n_members; i++)
 		c->members[i].start_at = 1;
 	r = open_lines(c);
@@ -54,8 +55,7 @@ static int fill(struct crew *c, const struct endpoint *endpoints)
 }
 
 struct crew *crew_new(const struct conf *conf, const struct service_conf *service,
-		      const struct endpoint *endpoints, size_t n_endpoints,
-		      const struct crew_env *env)
+		      const struct crew_sockets *sockets, const struct crew_env *env)
 {
 	struct crew *c = calloc(1, sizeof(*c));
 	int r;
@@ -65,12 +65,13 @@ struct crew *crew_new(const struct conf *conf, const struct service_conf *servic
 	c->conf = conf;
 	c->service = service;
 	c->env = env;
-	c->n_endpoints = n_endpoints;
+	c->n_endpoints = sockets->n;
+	c->rows = sockets->rows;
 	c->n_members = service->model->many_processes ? service->workers : 1;
 	c->blocks_per_member = crew_memory_blocks(c);
 	c->max_clients = process_connections(&conf->process, service);
 	c->bell = c->leash[0] = c->leash[1] = -1;
-	r = fill(c, endpoints);
+	r = fill(c, sockets->endpoints);
 	if (r == 0)
 		return c;
 	crew_free(c);
@@ -108,13 +109,15 @@ static struct stats *own_block(const struct crew *c)
 /* Fork worker I.  Returns its pid, or -errno. */
 static pid_t spawn(struct crew *c, unsigned i)
 {
+	bool threads = c->service->model->many_threads;
 	struct worker w = {
 		.conf = c->service,
 		.process = &c->conf->process,
 		.identity = c->env->identity,
 		.log = &c->conf->log,
-		.endpoints = c->endpoints,
+		.endpoints = &c->endpoints[threads ? 0 : i % c->rows * c->n_endpoints],
 		.n_endpoints = c->n_endpoints,
+		.rows = threads ? c->rows : 1,
 		.quotas = c->quotas,
 		.handshakes = c->env->handshakes,
 		.slots = c->slots,

@@ -43,6 +43,13 @@ struct crew_env {
 	int hello;                     /* write end: who is up */
 };
 
+/* The sockets of a crew: ROWS of N, a row for each executor, or one for all. */
+struct crew_sockets {
+	struct endpoint *endpoints;
+	size_t n;
+	unsigned rows;
+};
+
 struct crew {
 	struct crew *next;
 	char *name;                         /* of the service */
@@ -50,7 +57,8 @@ struct crew {
 	const struct service_conf *service; /* likewise */
 	const struct crew_env *env;
 	struct endpoint *endpoints; /* copies: the descriptors are the listeners' */
-	size_t n_endpoints;
+	size_t n_endpoints;         /* in a row; executor I of the crew has row I, round robin */
+	unsigned rows;
 	struct member *members;
 	unsigned n_members, blocks_per_member;
 	unsigned max_clients; /* fitted to the descriptors */
@@ -69,11 +77,10 @@ struct crew {
 	uint64_t kill_at;   /* ms: when workers that were cut off must be gone */
 };
 
-/* A crew for SERVICE of CONF on ENDPOINTS (copied).  Nothing runs yet.  Returns NULL with
+/* A crew for SERVICE of CONF on SOCKETS (copied).  Nothing runs yet.  Returns NULL with
  * errno set. */
 struct crew *crew_new(const struct conf *conf, const struct service_conf *service,
-		      const struct endpoint *endpoints, size_t n_endpoints,
-		      const struct crew_env *env);
+		      const struct crew_sockets *sockets, const struct crew_env *env);
 
 /* Free C; its workers are gone or will go, since this cuts the leash.  Returns NULL. */
 struct crew *crew_free(struct crew *c);

@@ -173,7 +173,7 @@ static void consider(struct dgram *d, int fd, struct question *q)
 }
 
 /* What place I has received.  Returns how many datagrams. */
-static size_t open_place(struct dgram *d, int fd, unsigned i)
+static size_t open_place(struct dgram *d, const struct endpoint *ep, unsigned i)
 {
 	struct mmsghdr *h = &d->headers[i];
 	struct question *q = &d->places[i].q;
@@ -183,11 +183,13 @@ static size_t open_place(struct dgram *d, int fd, unsigned i)
 	q->from.len = h->msg_hdr.msg_namelen;
 	q->truncated = h->msg_hdr.msg_flags & MSG_TRUNC;
 	segment = dgram_control_read(&h->msg_hdr, q);
+	if (ep->shares && dgram_judge_many(q))
+		return 1; /* a copy */
 	do {
 		q->data = at;
 		size = segment > 0 && segment < rest ? segment : rest;
 		q->size = size;
-		consider(d, fd, q);
+		consider(d, ep->fd, q);
 		at += size;
 		rest -= size;
 		n++;
@@ -207,22 +209,22 @@ static void set_limit(struct dgram *d, size_t largest)
 
 size_t dgram_answer(struct dgram *d, size_t i, size_t max)
 {
-	int fd = d->executor->worker->endpoints[i].fd;
+	const struct endpoint *ep = &d->executor->endpoints[i];
 	unsigned n, asked;
 	size_t total = 0;
 
-	d->local = &d->executor->worker->endpoints[i].address;
+	d->local = &ep->address;
 	do {
 		size_t largest = 0;
 
 		asked = d->limit;
-		n = receive(d, fd);
+		n = receive(d, ep->fd);
 		for (unsigned k = 0; k < n; k++) {
 			if (d->headers[k].msg_len > largest)
 				largest = d->headers[k].msg_len;
-			total += open_place(d, fd, k);
+			total += open_place(d, ep, k);
 		}
-		dgram_out_send(&d->out, fd);
+		dgram_out_send(&d->out, ep->fd);
 		if (n > 0)
 			set_limit(d, largest);
 	} while (n == asked && total < max);

@@ -105,19 +105,28 @@ static bool joined(const struct dgram_judge *j, const struct question *q)
 	return false;
 }
 
-/* Was it sent to more than one host, and are we to answer that?  For a unicast destination
- * the kernel gives it as our own address too; for a broadcast it gives another. */
-static bool answerable_destination(const struct dgram_judge *j, const struct question *q)
+/* For a unicast destination the kernel gives it as our own address too; for a broadcast it gives
+ * another. */
+bool dgram_judge_many(const struct question *q)
 {
 	if (q->to.len == 0)
-		return true;
+		return false;
 	if (q->to.sa.sa_family == AF_INET6)
-		return !IN6_IS_ADDR_MULTICAST(&q->to.in6.sin6_addr) || joined(j, q);
-	if (IN_MULTICAST(ntohl(q->to.in.sin_addr.s_addr)))
-		return joined(j, q);
-	if (q->to.in.sin_addr.s_addr != q->spec_dst.s_addr)
-		return j->worker->conf->udp.answer_broadcast;
-	return true;
+		return IN6_IS_ADDR_MULTICAST(&q->to.in6.sin6_addr);
+	return IN_MULTICAST(ntohl(q->to.in.sin_addr.s_addr)) ||
+	       q->to.in.sin_addr.s_addr != q->spec_dst.s_addr;
+}
+
+static bool is_group(const struct address *a)
+{
+	return a->sa.sa_family == AF_INET6 || IN_MULTICAST(ntohl(a->in.sin_addr.s_addr));
+}
+
+static bool answerable_destination(const struct dgram_judge *j, const struct question *q)
+{
+	if (!dgram_judge_many(q))
+		return true;
+	return is_group(&q->to) ? joined(j, q) : j->worker->conf->udp.answer_broadcast;
 }
 
 enum counter dgram_judge(const struct dgram_judge *j, const struct question *q)

@@ -37,6 +37,9 @@ int dgram_judge_init(struct dgram_judge *j, const struct worker *w);
 /* Free what J holds. */
 void dgram_judge_deinit(struct dgram_judge *j);
 
+/* Was Q sent to many hosts, and not to an address of ours? */
+bool dgram_judge_many(const struct question *q);
+
 /* The counter of the rule that forbids an answer to Q, or C_DATAGRAMS_OUT if none does.  To be
  * asked once for each datagram. */
 enum counter dgram_judge(const struct dgram_judge *j, const struct question *q);

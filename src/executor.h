@@ -9,16 +9,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct endpoint;
 struct epoll_event;
 struct stats;
 struct worker;
 
 struct executor {
 	struct worker *worker;
-	struct stats *stats;  /* its counters */
-	unsigned index;       /* within the worker, from 0 */
-	bool draining;        /* take no new clients; end those that are quiet */
-	bool leaving;         /* end now */
+	const struct endpoint *endpoints; /* worker->n_endpoints that it serves */
+	struct stats *stats;              /* its counters */
+	unsigned index;                   /* within the worker, from 0 */
+	bool draining;                    /* take no new clients; end those that are quiet */
+	bool leaving;                     /* end now */
 	bool eager;           /* something has come of the latest wait: look before sleeping */
 	uint64_t now;         /* ms, timer_now() of the latest wake-up */
 	uint64_t drain_since; /* ms */

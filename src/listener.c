@@ -19,15 +19,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct listener *listener_open(const struct service_conf *service, const struct address *address,
-			       struct listener_error *error)
+/* A socket of SERVICE as L says, bound to the address AT.  L is given away. */
+static struct listener *make(const struct service_conf *service, struct listener *l,
+			     const struct address *at, struct listener_error *error)
 {
 	static int (*const steps[])(struct making *) = {
 		making_socket,
 		making_unbound_options,
 		making_own_options,
-		making_user_timeout,
 		making_options_at_socket,
+		making_share,
 		making_bind,
 		making_file,
 		making_address,
@@ -35,24 +36,53 @@ struct listener *listener_open(const struct service_conf *service, const struct 
 		making_join_groups,
 		making_listen,
 	};
-	struct making m = {.service = service, .fd = -1, .family = address->sa.sa_family};
+	struct making m = {
+		.service = service, .l = l, .at = at, .fd = -1, .family = at->sa.sa_family};
 	int r = 0;
 
-	m.what = "memory";
-	m.l = calloc(1, sizeof(*m.l));
-	if (!m.l) {
-		*error = (struct listener_error){.what = m.what, .error = ENOMEM};
-		return NULL;
-	}
-	m.l->protocol = service->protocol;
-	m.l->asked = *address;
+	l->protocol = service->protocol;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && r == 0; i++)
 		r = steps[i](&m);
-	m.l->endpoint.fd = m.fd;
+	l->endpoint.fd = m.fd;
 	if (r == 0)
-		return m.l;
+		return l;
 	*error = (struct listener_error){.what = m.what, .error = -r};
-	return listener_close(m.l);
+	return listener_close(l);
+}
+
+struct listener *listener_open(const struct service_conf *service, const struct address *address,
+			       struct listener_error *error)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+
+	*error = (struct listener_error){.what = "memory", .error = ENOMEM};
+	if (!l)
+		return NULL;
+	l->asked = *address;
+	return make(service, l, address, error);
+}
+
+struct listener *listener_open_share(const struct service_conf *service,
+				     const struct listener *first, unsigned number,
+				     struct listener_error *error)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+
+	*error = (struct listener_error){.what = "memory", .error = ENOMEM};
+	if (!l)
+		return NULL;
+	l->asked = first->asked;
+	l->share = number;
+	l->shares = l->endpoint.shares = true;
+	return make(service, l, &first->endpoint.address, error);
+}
+
+void listener_share_port(int fd, const struct service_conf *service, bool share)
+{
+	const struct sockopt_value *v = &service->sockopts.value[sockopt_find("SO_REUSEPORT")];
+	int on = share || (v->set && v->number);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 }
 
 struct listener *listener_take_over(const struct service_conf *service, struct passed_socket *from,

@@ -20,6 +20,8 @@ struct listener {
 	struct address asked;               /* what the configuration says; port 0 is any */
 	struct endpoint endpoint;           /* the socket and what it is bound to */
 	const struct service_conf *service; /* whose it is in the configuration in force */
+	unsigned share;                     /* of several at its address: 0 is the first */
+	bool shares;                        /* there are several, so they have SO_REUSEPORT */
 	bool wanted;                        /* by the configuration that is being set up */
 	bool taken_over;                    /* and its options are still another's */
 	bool made_file;                     /* a UNIX socket's file is ours, and which it was: */
@@ -38,6 +40,16 @@ struct listener_error {
 /* Make the socket of SERVICE at ADDRESS: options, bind, listen.  Returns NULL with *ERROR. */
 struct listener *listener_open(const struct service_conf *service, const struct address *address,
 			       struct listener_error *error);
+
+/* One more socket beside FIRST, with the NUMBER from 1, at the very address that it is bound to
+ * (which has allowed it: listener_share_port()).  Returns NULL with *ERROR. */
+struct listener *listener_open_share(const struct service_conf *service,
+				     const struct listener *first, unsigned number,
+				     struct listener_error *error);
+
+/* Allow sockets of this user at the address of FD, a socket of SERVICE; or, unless SHARE, only
+ * if the configuration does. */
+void listener_share_port(int fd, const struct service_conf *service, bool share);
 
 /* The socket FROM, as a listener of SERVICE.  Nothing of the socket is changed yet:
  * listener_options_renew() does that.  One that we have stored ourselves is the listener's

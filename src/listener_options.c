@@ -168,6 +168,8 @@ int listener_options_change(struct listener *l, const struct service_conf *was,
 	changed_options(was, is, &changed);
 	forget(l, was, is);
 	groups_leave(m.fd, m.family, &was->udp);
+	if (l->protocol == PROTO_UDP && !l->from)
+		listener_share_port(m.fd, is, l->shares);
 	r = walk(&m, steps, sizeof(steps) / sizeof(steps[0]), error);
 	m.service = is; /* all of it, and not what has changed */
 	own = making_user_timeout(&m);

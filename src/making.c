@@ -159,9 +159,16 @@ static bool has_file(const struct address *a)
 	return a->sa.sa_family == AF_UNIX && a->un.sun_path[0] != '\0';
 }
 
+int making_share(struct making *m)
+{
+	if (m->service->protocol == PROTO_UDP && !m->l->from)
+		listener_share_port(m->fd, m->service, m->l->shares);
+	return 0;
+}
+
 int making_bind(struct making *m)
 {
-	const struct address *a = &m->l->asked;
+	const struct address *a = m->at;
 	struct stat st;
 
 	m->what = "bind";

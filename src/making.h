@@ -11,6 +11,7 @@
 struct making {
 	const struct service_conf *service;
 	struct listener *l;
+	const struct address *at; /* what it is to be bound to */
 	int fd;
 	int family;
 	const char *what; /* the step, for the error */
@@ -36,6 +37,9 @@ int making_facts(struct making *m);
 /* The options of the configuration. */
 int making_options_at_socket(struct making *m);
 int making_options_when_bound(struct making *m);
+
+/* UDP: the port is shared with other sockets of ours, or not. */
+int making_share(struct making *m);
 
 int making_bind(struct making *m);
 

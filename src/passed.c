@@ -193,18 +193,33 @@ static bool has_its_file(const struct passed_socket *s)
 					st.st_dev == s->dev && st.st_ino == s->ino);
 }
 
+/* Is S a socket of PROTOCOL at ADDRESS that can be taken? */
+static bool serves(const struct passed_socket *s, int protocol, const struct address *address,
+		   bool v6only)
+{
+	return s->fd >= 0 && !s->unfit && s->protocol == protocol &&
+	       address_equal(&s->address, address) &&
+	       (address->sa.sa_family != AF_INET6 || s->v6only == v6only) && has_its_file(s);
+}
+
 struct passed_socket *passed_find(const struct passed *p, int protocol,
 				  const struct address *address, bool v6only)
 {
-	for (size_t i = 0; i < p->n; i++) {
-		struct passed_socket *s = &p->socket[i];
-
-		if (s->fd >= 0 && !s->unfit && s->protocol == protocol &&
-		    address_equal(&s->address, address) &&
-		    (address->sa.sa_family != AF_INET6 || s->v6only == v6only) && has_its_file(s))
-			return s;
-	}
+	for (size_t i = 0; i < p->n; i++)
+		if (serves(&p->socket[i], protocol, address, v6only))
+			return &p->socket[i];
 	return NULL;
+}
+
+void passed_want(struct passed *p, int protocol, const struct address *address, bool v6only,
+		 unsigned max)
+{
+	for (size_t i = 0; i < p->n && max > 0; i++) {
+		if (!serves(&p->socket[i], protocol, address, v6only))
+			continue;
+		p->socket[i].wanted = true;
+		max--;
+	}
 }
 
 struct passed_socket *passed_next(const struct passed *p, const struct passed_socket *at,

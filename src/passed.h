@@ -48,6 +48,10 @@ void passed_log(struct passed *p);
 struct passed_socket *passed_find(const struct passed *p, int protocol,
 				  const struct address *address, bool v6only);
 
+/* Note of up to MAX such sockets that they are wanted. */
+void passed_want(struct passed *p, int protocol, const struct address *address, bool v6only,
+		 unsigned max);
+
 /* The next after AT (NULL: the first) of those called NAME that fit PROTOCOL and are not our
  * own of the run before; or NULL. */
 struct passed_socket *passed_next(const struct passed *p, const struct passed_socket *at,

@@ -15,6 +15,7 @@
 #include "needs.h"
 #include "placement.h"
 #include "process.h"
+#include "shares.h"
 #include "supervisor.h"
 #include "timer.h"
 
@@ -92,7 +93,7 @@ static struct crew *current_crew(const struct supervisor *s, const char *name)
  * same, and what they lead to not: IPv6 came up, a UNIX socket's file was lost. */
 static bool same_sockets(const struct crew *c, const struct part *part)
 {
-	bool same = c->n_endpoints == part->claim.n;
+	bool same = c->n_endpoints * c->rows == part->claim.n;
 
 	for (size_t i = 0; i < part->claim.n && same; i++)
 		same = c->endpoints[i].fd == part->claim.listeners[i]->endpoint.fd;
@@ -117,7 +118,8 @@ static int try_placement(struct setup *t, const struct service_conf *service)
 
 static int make_crew(struct setup *t, struct part *part)
 {
-	struct endpoint *endpoints;
+	struct crew_sockets sockets = {.n = part->claim.n / part->claim.rows,
+				       .rows = part->claim.rows};
 	struct crew *old = current_crew(t->s, part->service->name);
 	int r;
 
@@ -129,13 +131,13 @@ static int make_crew(struct setup *t, struct part *part)
 	r = try_placement(t, part->service);
 	if (r < 0)
 		return r;
-	endpoints = calloc(part->claim.n, sizeof(*endpoints));
-	if (!endpoints)
+	sockets.endpoints = calloc(part->claim.n, sizeof(*sockets.endpoints));
+	if (!sockets.endpoints)
 		return -ENOMEM;
 	for (size_t i = 0; i < part->claim.n; i++)
-		endpoints[i] = part->claim.listeners[i]->endpoint;
-	part->made = crew_new(t->conf, part->service, endpoints, part->claim.n, &t->s->env);
-	free(endpoints);
+		sockets.endpoints[i] = part->claim.listeners[i]->endpoint;
+	part->made = crew_new(t->conf, part->service, &sockets, &t->s->env);
+	free(sockets.endpoints);
 	if (part->made)
 		return 0;
 	r = -errno;
@@ -185,10 +187,13 @@ static void settle_new(const struct setup *t, const struct part *part, struct li
 	address_format(&l->endpoint.address, text);
 	if (taken_over && listener_options_renew(l, part->service, &error) < 0)
 		log_failure(part, l, &error);
-	log_event(EVENT_LISTENING, F_TEXT(SERVICE, part->service->name), F_TEXT(ADDRESS, text),
-		  F_TEXT(TEXT, taken_over ? " (taken over from systemd)" : NULL));
+	if (l->share == 0)
+		log_event(EVENT_LISTENING, F_TEXT(SERVICE, part->service->name),
+			  F_TEXT(ADDRESS, text),
+			  F_TEXT(TEXT, taken_over ? " (taken over from systemd)" : NULL));
 	listener_store(l, &t->s->manager.notify);
-	listener_options_log(l, part->service);
+	if (l->share == 0)
+		listener_options_log(l, part->service);
 }
 
 /* The options of a listener that stays. */
@@ -205,6 +210,9 @@ static void settle_listeners(const struct setup *t, const struct part *part)
 	for (size_t i = 0; i < part->claim.n; i++) {
 		struct listener *l = part->claim.listeners[i];
 
+		if (l->service == part->service)
+			continue; /* it stands in each row */
+		l->shares = part->claim.rows > 1 && !l->from;
 		if (l->service)
 			settle_old(part, l);
 		else
@@ -316,8 +324,11 @@ static void swap(struct setup *t)
 
 static void undo(struct setup *t)
 {
-	for (struct listener *l = t->s->listeners; l; l = l->next)
+	for (struct listener *l = t->s->listeners; l; l = l->next) {
 		l->wanted = false;
+		if (l->protocol == PROTO_UDP)
+			listener_share_port(l->endpoint.fd, l->service, l->shares);
+	}
 	while (t->opened) {
 		struct listener *l = t->opened;
 
@@ -366,9 +377,13 @@ int setup_apply(struct supervisor *s, struct conf *conf, struct problems *proble
 	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
 		t.parts[i].service = &conf->services[i];
 		r = claim_listeners(s, &conf->services[i], &t.opened, &t.parts[i].claim, problems);
-		if (r == 0)
-			r = make_crew(&t, &t.parts[i]);
 	}
+	/* What is hashed to a new socket is lost if it is closed again: all that is likely to fail
+	 * comes before. */
+	for (size_t i = 0; i < conf->n_services && r == 0; i++)
+		r = shares_claim(s, &conf->services[i], &t.opened, &t.parts[i].claim);
+	for (size_t i = 0; i < conf->n_services && r == 0; i++)
+		r = make_crew(&t, &t.parts[i]);
 	if (r == 0)
 		swap(&t);
 	else

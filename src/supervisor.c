@@ -203,7 +203,7 @@ static void tell_if_ready(struct run *run)
 		workers += c->n_members;
 	}
 	for (const struct listener *l = run->s.listeners; l; l = l->next)
-		listeners++;
+		listeners += l->share == 0;
 	run->s.ready = true;
 	log_event(EVENT_READY, F_NUMBER(SERVICES, run->s.conf->n_services),
 		  F_NUMBER(LISTENERS, listeners), F_NUMBER(WORKERS, workers));

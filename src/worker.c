@@ -17,12 +17,12 @@
 
 static void keep_own(const struct worker *w)
 {
-	int *keep = calloc(w->n_endpoints + 4, sizeof(*keep));
-	size_t n = 0;
+	size_t n_sockets = w->n_endpoints * w->rows, n = 0;
+	int *keep = calloc(n_sockets + 4, sizeof(*keep));
 
 	if (!keep)
 		_exit(EX_OSERR);
-	for (size_t i = 0; i < w->n_endpoints; i++)
+	for (size_t i = 0; i < n_sockets; i++)
 		keep[n++] = w->endpoints[i].fd;
 	keep[n++] = w->leash;
 	keep[n++] = w->hello;

@@ -24,6 +24,8 @@ struct stats;
 struct endpoint {
 	int fd;                 /* non-blocking */
 	struct address address; /* what it is bound to */
+	bool shares;            /* it is a further one there: what is sent to many hosts comes to
+				 * each, and is another's to judge and to count */
 };
 
 /* A set of ports: of UDP source ports, say. */
@@ -47,8 +49,9 @@ struct worker {
 	const struct process_conf *process;
 	struct identity identity; /* to become */
 	const struct log_conf *log;
-	const struct endpoint *endpoints;
+	const struct endpoint *endpoints; /* a row of n_endpoints, or one for each executor: */
 	size_t n_endpoints;
+	unsigned rows;                 /* executor I has row I, round robin */
 	struct quotas *quotas;         /* shared */
 	struct handshakes *handshakes; /* shared: of all services */
 	struct slots *slots;           /* shared; streams only, else NULL */

@@ -42,6 +42,8 @@ static void arrive(const struct arrival *a, struct mmsghdr *h)
 	name->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	h->msg_hdr.msg_namelen = sizeof(*name);
 	info.ipi_addr.s_addr = info.ipi_spec_dst.s_addr = htonl(INADDR_LOOPBACK);
+	if (a->to_all)
+		info.ipi_addr.s_addr = htonl(INADDR_BROADCAST);
 	h->msg_hdr.msg_controllen = 0;
 	put(&h->msg_hdr, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	if (a->segment)

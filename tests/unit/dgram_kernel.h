@@ -16,7 +16,8 @@ struct arrival {
 	size_t size;   /* bytes of all */
 	int segment;   /* what UDP_GRO says; 0 = nothing */
 	bool truncated;
-	char text; /* that it consists of */
+	char text;   /* that it consists of */
+	bool to_all; /* by broadcast */
 };
 
 /* What went out, datagram by datagram. */

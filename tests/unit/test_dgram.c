@@ -25,7 +25,7 @@ static struct worker worker = {.conf = &service,
 			       .own_ports = &own_ports,
 			       .endpoints = &endpoint,
 			       .n_endpoints = 1};
-static struct executor ex = {.worker = &worker, .stats = &stats};
+static struct executor ex = {.worker = &worker, .endpoints = &endpoint, .stats = &stats};
 static struct dgram d;
 
 static int start(bool gro, unsigned batch)
@@ -312,6 +312,22 @@ static void truncated_ones_are_counted(void **state)
 	counted(C_DATAGRAMS_OUT, 1);
 }
 
+static void copies_are_for_another_to_count(void **state)
+{
+	(void)state;
+	k.in[k.n_in++] = (struct arrival){.port = 4000, .size = 10, .text = 'x', .to_all = true};
+	come(4000, 10, 'x');
+	endpoint.shares = true;
+	dgram_answer(&d, 0, 1000);
+	endpoint.shares = false;
+	counted(C_DATAGRAMS_IN, 1);
+	counted(C_DATAGRAMS_OUT, 1);
+	k.at = 0;
+	dgram_answer(&d, 0, 1000);
+	counted(C_DATAGRAMS_IN, 3);
+	counted(C_REFUSED_DESTINATION, 1);
+}
+
 static void the_end_answers_all_that_waits(void **state)
 {
 	(void)state;
@@ -358,6 +374,7 @@ int main(void)
 		TEST(interruptions_cost_nothing),
 		TEST(errors_without_end_are_no_loop),
 		TEST(truncated_ones_are_counted),
+		TEST(copies_are_for_another_to_count),
 		TEST(the_end_answers_all_that_waits),
 		TEST(one_at_a_time),
 	};

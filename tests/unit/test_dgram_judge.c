@@ -140,6 +140,23 @@ static void a_broadcast_is_answered_only_if_asked_for(void **state)
 	service.udp.answer_broadcast = false;
 }
 
+static void what_is_sent_to_many(void **state)
+{
+	struct question us = ask("192.0.2.9", 4000, "192.0.2.1", ETH);
+	struct question group = ask("192.0.2.9", 4000, "239.1.2.3", ETH);
+	struct question us6 = ask("2001:db8::9", 4000, "2001:db8::1", ETH);
+	struct question group6 = ask("2001:db8::9", 4000, "ff02::1", ETH);
+	struct question all = ask("192.0.2.9", 4000, "192.0.2.255", ETH);
+
+	(void)state;
+	inet_pton(AF_INET, "192.0.2.1", &all.spec_dst);
+	assert_false(dgram_judge_many(&us));
+	assert_false(dgram_judge_many(&us6));
+	assert_true(dgram_judge_many(&group));
+	assert_true(dgram_judge_many(&group6));
+	assert_true(dgram_judge_many(&all));
+}
+
 static void half_a_datagram_is_no_echo(void **state)
 {
 	struct question q = ask("192.0.2.9", 4000, "192.0.2.1", ETH);
@@ -177,6 +194,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_rule, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_broadcast_is_answered_only_if_asked_for, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(what_is_sent_to_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_datagram_is_no_echo, setup, teardown),
 		cmocka_unit_test_setup_teardown(unix_peers_have_a_name_that_is_not_ours, setup,
 						teardown),
