@@ -10,13 +10,13 @@ import threading
 import pytest
 
 import procs
-from grid import TRANSPORTS, UDP4, Cell
+from grid import DATAGRAM_PAIRS, TRANSPORTS, UDP4, Cell
 from harness import wait_for
 from pid1 import Manager
 from talk import payload
 from test_udp_bursts import Stopped, client, receive
 
-SHARING = [(m, e) for m in ("prefork", "prethread") for e in ("blocking", "epoll")]
+SHARING = [p for p in DATAGRAM_PAIRS if p[0] != "iterative"]
 pairs = pytest.mark.parametrize("pair", SHARING, ids="-".join)
 
 
