@@ -25,9 +25,9 @@ enum {
 	/* From one to the next, not a power of two: their first lines would be rivals for the
 	 * same few of the cache. */
 	STRIDE = DATAGRAM_MAX + 192,
-	CACHED = 128 << 10, /* bytes that a batch may have */
-	FIRST = 8,          /* datagrams of a batch while nothing is known of their size */
-	ERRORS = 64         /* that are taken from a socket in a row */
+	CACHED = 1 << 20, /* bytes that a batch may have */
+	FIRST = 8,        /* datagrams of a batch while nothing is known of their size */
+	ERRORS = 64       /* that are taken from a socket in a row */
 };
 
 /* Where one datagram is received, or several that the kernel has joined. */
@@ -172,6 +172,17 @@ static void consider(struct dgram *d, int fd, struct question *q)
 		stats_add(stats, verdict, 1);
 }
 
+/* Is a socket bound to the address A of ours alone?  Then the kernel need not be told from where
+ * its answers are to leave. */
+static bool bound_to(const struct address *a, const struct question *q)
+{
+	if (q->to.len == 0 || a->sa.sa_family != q->to.sa.sa_family || dgram_judge_many(q))
+		return false;
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == q->to.in.sin_addr.s_addr;
+	return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &q->to.in6.sin6_addr);
+}
+
 /* What place I has received.  Returns how many datagrams. */
 static size_t open_place(struct dgram *d, const struct endpoint *ep, unsigned i)
 {
@@ -185,6 +196,7 @@ static size_t open_place(struct dgram *d, const struct endpoint *ep, unsigned i)
 	segment = dgram_control_read(&h->msg_hdr, q);
 	if (ep->shares && dgram_judge_many(q))
 		return 1; /* a copy */
+	q->bound = bound_to(&ep->address, q);
 	do {
 		q->data = at;
 		size = segment > 0 && segment < rest ? segment : rest;

@@ -111,7 +111,7 @@ static void write_source(const struct question *q, struct msghdr *msg)
 	struct in_pktinfo four = {.ipi_spec_dst = q->spec_dst};
 	struct in6_pktinfo six = {.ipi6_addr = q->to.in6.sin6_addr};
 
-	if (q->to.len == 0)
+	if (q->to.len == 0 || q->bound)
 		return;
 	if (q->to.sa.sa_family == AF_INET) {
 		put(msg, IPPROTO_IP, IP_PKTINFO, &four, sizeof(four));

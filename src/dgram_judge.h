@@ -16,6 +16,7 @@ struct question {
 	struct address to;       /* destination address, no port; len 0 = unknown (UNIX) */
 	struct in_addr spec_dst; /* IPv4: our own address, to answer from */
 	unsigned ifindex;        /* interface it came in by; 0 = unknown */
+	bool bound;              /* our socket is bound to .to, and answers from nowhere else */
 	char *data;
 	size_t size;    /* bytes */
 	bool truncated; /* and it had more */

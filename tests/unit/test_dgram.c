@@ -109,7 +109,7 @@ static void and_shrink_when_they_are_large(void **state)
 	dgram_answer(&d, 0, 40);
 	k.asked = 0;
 	dgram_answer(&d, 0, 40);
-	assert_true(k.asked <= 4);
+	assert_true(k.asked <= 16);
 	assert_int_equal(k.n_out, 40);
 }
 
