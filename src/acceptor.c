@@ -180,7 +180,7 @@ static void dismiss(int fd, bool reset)
 static void turn_away(struct acceptor *a, size_t i)
 {
 	const struct worker *w = a->executor->worker;
-	int fd = accept4(w->endpoints[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(a->executor->endpoints[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
 		failed(a, errno);
@@ -198,7 +198,7 @@ static void set_options(const struct worker *w, size_t i, int fd)
 {
 	const struct sockopt_row *row;
 	int r = sockopt_apply(fd, &w->conf->sockopts, AT_CONNECTION, w->conf->protocol,
-			      w->endpoints[i].address.sa.sa_family, &row);
+			      w->sockets[i].address.sa.sa_family, &row);
 
 	if (r < 0)
 		log_event(EVENT_OPTION_FAILED, F_TEXT(SERVICE, w->conf->name),
@@ -238,7 +238,8 @@ static int take(struct acceptor *a, size_t i, struct client *client)
 		turn_away(a, i);
 		return -EAGAIN;
 	}
-	fd = accept4(w->endpoints[i].fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept4(a->executor->endpoints[i].fd, &peer.sa, &peer.len,
+		     SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
 		int error = errno;
 

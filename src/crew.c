@@ -115,7 +115,7 @@ static pid_t spawn(struct crew *c, unsigned i)
 		.process = &c->conf->process,
 		.identity = c->env->identity,
 		.log = &c->conf->log,
-		.endpoints = &c->endpoints[threads ? 0 : i % c->rows * c->n_endpoints],
+		.sockets = &c->endpoints[threads ? 0 : i % c->rows * c->n_endpoints],
 		.n_endpoints = c->n_endpoints,
 		.rows = threads ? c->rows : 1,
 		.quotas = c->quotas,

@@ -91,7 +91,7 @@ static bool own_path(const struct dgram_judge *j, const struct question *q)
 	const struct worker *w = j->worker;
 
 	for (size_t i = 0; i < w->n_endpoints; i++)
-		if (address_equal(&w->endpoints[i].address, &q->from))
+		if (address_equal(&w->sockets[i].address, &q->from))
 			return true;
 	return false;
 }

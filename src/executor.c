@@ -23,7 +23,7 @@ void executor_init(struct executor *ex, struct worker *w, unsigned index)
 {
 	*ex = (struct executor){
 		.worker = w,
-		.endpoints = &w->endpoints[index % w->rows * w->n_endpoints],
+		.endpoints = &w->sockets[index % w->rows * w->n_endpoints],
 		.stats = &w->stats[index],
 		.index = index,
 		.eager = true,

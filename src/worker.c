@@ -23,7 +23,7 @@ static void keep_own(const struct worker *w)
 	if (!keep)
 		_exit(EX_OSERR);
 	for (size_t i = 0; i < n_sockets; i++)
-		keep[n++] = w->endpoints[i].fd;
+		keep[n++] = w->sockets[i].fd;
 	keep[n++] = w->leash;
 	keep[n++] = w->hello;
 	keep[n++] = log_sink();

@@ -49,7 +49,9 @@ struct worker {
 	const struct process_conf *process;
 	struct identity identity; /* to become */
 	const struct log_conf *log;
-	const struct endpoint *endpoints; /* a row of n_endpoints, or one for each executor: */
+	const struct endpoint
+		*sockets; /* rows of n_endpoints, one for all executors or one for each;
+					 * what an executor serves is in executor.h */
 	size_t n_endpoints;
 	unsigned rows;                 /* executor I has row I, round robin */
 	struct quotas *quotas;         /* shared */

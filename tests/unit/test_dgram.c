@@ -23,7 +23,7 @@ static struct service_conf service;
 static struct endpoint endpoint = {.fd = FD};
 static struct worker worker = {.conf = &service,
 			       .own_ports = &own_ports,
-			       .endpoints = &endpoint,
+			       .sockets = &endpoint,
 			       .n_endpoints = 1};
 static struct executor ex = {.worker = &worker, .endpoints = &endpoint, .stats = &stats};
 static struct dgram d;

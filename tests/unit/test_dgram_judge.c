@@ -30,7 +30,7 @@ static struct endpoint endpoints[1];
 static struct worker worker = {
 	.conf = &service,
 	.own_ports = &own_ports,
-	.endpoints = endpoints,
+	.sockets = endpoints,
 	.n_endpoints = 1,
 };
 static struct dgram_judge judge;
