@@ -25,6 +25,7 @@
 
 enum {
 	RETRY = 100,  /* ms between looks while the system is out of something */
+	ACCEPTS = 8,  /* clients taken before the connections get their turn */
 	REFUSALS = 64 /* clients in a row that may be refused while one is looked for */
 };
 
@@ -57,6 +58,8 @@ static int watch(struct acceptor *a, int fd, uint32_t events, uint64_t data)
 {
 	struct epoll_event ev = {.events = events, .data.u64 = data};
 
+	if (a->ep < 0)
+		return 0;
 	return epoll_ctl(a->ep, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
@@ -77,15 +80,24 @@ static int arm(struct acceptor *a)
 	return 0;
 }
 
+void acceptor_init_bare(struct acceptor *a, struct executor *ex)
+{
+	const struct worker *w = ex->worker;
+
+	*a = (struct acceptor){
+		.executor = ex, .ep = -1, .armed = true, .accepts = 1, .pid = getpid()};
+	if (w->slots)
+		a->hint = (uint32_t)((uint64_t)w->slots->n * (w->number - 1 + ex->index) /
+				     w->conf->workers);
+}
+
 int acceptor_init(struct acceptor *a, struct executor *ex)
 {
 	const struct worker *w = ex->worker;
 	int r;
 
-	*a = (struct acceptor){.executor = ex, .pid = getpid()};
-	if (w->slots)
-		a->hint = (uint32_t)((uint64_t)w->slots->n * (w->number - 1 + ex->index) /
-				     w->conf->workers);
+	acceptor_init_bare(a, ex);
+	a->armed = false;
 	a->ep = epoll_create1(EPOLL_CLOEXEC);
 	if (a->ep < 0)
 		return -errno;
@@ -101,7 +113,8 @@ int acceptor_init(struct acceptor *a, struct executor *ex)
 
 void acceptor_deinit(struct acceptor *a)
 {
-	close(a->ep);
+	if (a->ep >= 0)
+		close(a->ep);
 	a->ep = -1;
 }
 
@@ -116,7 +129,7 @@ void acceptor_disarm(struct acceptor *a)
 {
 	const struct worker *w = a->executor->worker;
 
-	for (size_t i = 0; i < w->n_endpoints && a->armed; i++)
+	for (size_t i = 0; i < w->n_endpoints && a->armed && a->ep >= 0; i++)
 		epoll_ctl(a->ep, EPOLL_CTL_DEL, a->executor->endpoints[i].fd, NULL);
 	a->armed = false;
 }
@@ -273,6 +286,27 @@ bool acceptor_take(struct acceptor *a, size_t i, struct client *client)
 			return r == 0;
 	}
 	return false;
+}
+
+/* To ask an empty listener costs nearly as much as a client: take one, and more only while
+ * clients come faster than that, so that one is there at wait after wait. */
+void acceptor_take_some(struct acceptor *a, size_t i,
+			void (*taken)(void *arg, const struct client *client), void *arg)
+{
+	struct client client;
+	unsigned n = 0;
+
+	if (a->waits - a->came_at > 1)
+		a->accepts = 1;
+	a->came_at = a->waits;
+	while (n < a->accepts && acceptor_take(a, i, &client)) {
+		taken(arg, &client);
+		n++;
+	}
+	if (n < a->accepts)
+		a->accepts = 1;
+	else if (a->accepts < ACCEPTS)
+		a->accepts *= 2;
 }
 
 void acceptor_left(struct acceptor *a)

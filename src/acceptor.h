@@ -35,7 +35,7 @@ struct client {
 
 struct acceptor {
 	struct executor *executor;
-	int ep;
+	int ep;                /* -1: bare */
 	bool armed;            /* the listeners are in the set */
 	bool swept;            /* told to stop, and whom we were woken for has been taken */
 	bool troubled;         /* the latest accept failed for lack of something */
@@ -43,6 +43,9 @@ struct acceptor {
 	_Atomic unsigned open; /* connections of this executor; a thread that serves one
 			       * takes itself off */
 	pid_t pid;             /* of this process: the owner of the slots that it claims */
+	unsigned accepts;      /* clients to take at once */
+	uint64_t waits;        /* of the engine, counted by it */
+	uint64_t came_at;      /* the latest of them that brought clients */
 	uint32_t hint;         /* where to look for a slot */
 };
 
@@ -50,6 +53,11 @@ enum accepted { ACCEPT_CLIENT, ACCEPT_EXTRA, ACCEPT_STOP };
 
 /* Set up A for EX: the listeners are armed.  Returns 0 or -errno. */
 int acceptor_init(struct acceptor *a, struct executor *ex);
+
+/* The same without a set, for an engine that watches by itself: the leash, the bell (and then
+ * calls acceptor_resume() and takes from every listener), and the listeners while A is armed:
+ * with EPOLLEXCLUSIVE if it is not troubled. */
+void acceptor_init_bare(struct acceptor *a, struct executor *ex);
 
 /* Close the set; the listeners stay as they are. */
 void acceptor_deinit(struct acceptor *a);
@@ -64,6 +72,10 @@ enum accepted acceptor_ready(struct acceptor *a, size_t *i);
 /* Take a client from listener I without waiting.  Returns true and *CLIENT; or false when
  * none is there, or none may be taken now. */
 bool acceptor_take(struct acceptor *a, size_t i, struct client *client);
+
+/* A listener has clients: call TAKEN(ARG, client) for some of them. */
+void acceptor_take_some(struct acceptor *a, size_t i,
+			void (*taken)(void *arg, const struct client *client), void *arg);
 
 /* Wait for a client, or for the watched descriptor.  ACCEPT_STOP: told to stop, and
  * nobody that we alone were woken for is left behind. */

@@ -44,15 +44,31 @@ static void set_true(struct service_conf *s, const char *option)
 		s->sockopts.value[i] = (struct sockopt_value){.set = true, .number = 1};
 }
 
+/* Resolve engine = "auto"; CONF remembers why it is not what it should be. */
+static void choose_engine(struct conf *conf, struct service_conf *s, struct complaints *c)
+{
+	char text[ENGINE_TEXT_MAX];
+
+	s->any_engine = true;
+	s->engine = engine_auto(s->model, s->protocol);
+	if (!s->engine->substitute || (!conf->engine_refused && engine_works(s->engine, text)))
+		return;
+	s->engine = s->engine->substitute;
+	if (!conf->engine_refused) {
+		conf->engine_refused = strdup(text);
+		c->no_memory |= !conf->engine_refused;
+	}
+}
+
 /* What a service leaves open. */
-static void resolve(struct service_conf *s, struct complaints *c)
+static void resolve(struct conf *conf, struct service_conf *s, struct complaints *c)
 {
 	if (!s->name) {
 		s->name = strdup(protocols[s->protocol].service);
 		c->no_memory |= !s->name;
 	}
 	if (!s->engine)
-		s->engine = engine_auto(s->model);
+		choose_engine(conf, s, c);
 	if (!s->model->many_processes && !s->model->many_threads)
 		s->workers = 1;
 	else if (s->workers == 0)
@@ -94,7 +110,7 @@ static void load(struct conf *conf, struct conf_node *root, const struct conf_so
 	if (conf_build(&b) < 0)
 		c->no_memory = true;
 	for (size_t i = 0; !c->no_memory && i < conf->n_services; i++)
-		resolve(&conf->services[i], c);
+		resolve(conf, &conf->services[i], c);
 	if (source->file) {
 		conf->file = strdup(source->file);
 		c->no_memory |= !conf->file;
@@ -150,6 +166,7 @@ struct conf *conf_free(struct conf *c)
 		acl_clear(&c->services[i].trusted);
 	}
 	free(c->services);
+	free(c->engine_refused);
 	free(c->file);
 	free(c);
 	return NULL;

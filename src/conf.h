@@ -71,6 +71,7 @@ struct service_conf {
 	unsigned mode;    /* of a unix socket's file, 0 to 0777 */
 	const struct model *model;
 	const struct engine *engine; /* "auto" is resolved */
+	bool any_engine;             /* it was "auto" */
 	unsigned workers;            /* executors, at least 1: 0 is resolved to the processors */
 	uint16_t *cpus;              /* to pin executors to, round robin */
 	size_t n_cpus;
@@ -102,7 +103,8 @@ struct conf {
 	char *control;             /* path of the control socket; "" = RUNTIME_DIRECTORY's */
 	struct service_conf *services;
 	size_t n_services;
-	char *file; /* where it was read, or NULL: from the command line alone */
+	char *engine_refused; /* why "auto" could not mean the engine that it does, or NULL */
+	char *file;           /* where it was read, or NULL: from the command line alone */
 };
 
 /* Where the configuration comes from: the command line's part in it. */

@@ -106,7 +106,7 @@ static void check_listen(struct build *b, size_t i)
 static void check_grid(struct build *b, size_t i)
 {
 	const struct service_conf *s = &b->conf->services[i];
-	char works[64] = "auto";
+	char works[64] = "auto", refused[ENGINE_TEXT_MAX];
 
 	if (conf_build_bad(b, i, "model") || conf_build_bad(b, i, "protocol"))
 		return;
@@ -117,8 +117,14 @@ static void check_grid(struct build *b, size_t i)
 				    s->model->name, protocol_of(s)->name);
 		return;
 	}
-	if (conf_build_bad(b, i, "engine") || engine_fits(s->engine, s->model))
+	if (conf_build_bad(b, i, "engine"))
 		return;
+	if (engine_fits(s->engine, s->model)) {
+		if (!s->any_engine && !engine_works(s->engine, refused))
+			conf_build_complain(b, i, "engine", "\"%s\" cannot be used here: %s",
+					    s->engine->name, refused);
+		return;
+	}
 	for (size_t e = 0; engines[e]; e++)
 		if (engine_fits(engines[e], s->model))
 			snprintf(works + strlen(works), sizeof(works) - strlen(works), " or %s",

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-const struct engine *const engines[] = {&engine_blocking, &engine_epoll, NULL};
+const struct engine *const engines[] = {&engine_blocking, &engine_epoll, &engine_uring, NULL};
 
 const struct engine *engine_find(const char *name)
 {
@@ -19,9 +19,18 @@ const struct engine *engine_find(const char *name)
 	return NULL;
 }
 
-const struct engine *engine_auto(const struct model *model)
+/* bench/README.md has the measurements: completions make a stream's echo cheaper; datagrams
+ * are received in batches in any case, and io_uring adds to the wait. */
+const struct engine *engine_auto(const struct model *model, enum protocol protocol)
 {
-	return model->per_client ? &engine_blocking : &engine_epoll;
+	if (model->per_client)
+		return &engine_blocking;
+	return protocols[protocol].stream ? &engine_uring : &engine_epoll;
+}
+
+bool engine_works(const struct engine *engine, char text[ENGINE_TEXT_MAX])
+{
+	return !engine->probe || engine->probe(text, ENGINE_TEXT_MAX) == 0;
 }
 
 bool engine_fits(const struct engine *engine, const struct model *model)

@@ -3,7 +3,10 @@
 #ifndef ECHOD_ENGINE_H
 #define ECHOD_ENGINE_H
 
+#include "protocol.h"
+
 #include <stdbool.h>
+#include <stddef.h>
 
 struct client;
 struct executor;
@@ -17,7 +20,13 @@ struct engine {
 	/* Echo one connected client to its end; it is closed on return.  NULL where the
 	 * engine has no such verb. */
 	void (*echo)(struct executor *ex, const struct client *client);
+	/* Can it work here?  0, or -errno and in TEXT what is refused and why.  NULL: it can. */
+	int (*probe)(char *text, size_t size);
+	/* What takes its place if it was not asked for by name and cannot work, or NULL. */
+	const struct engine *substitute;
 };
+
+enum { ENGINE_TEXT_MAX = 160 };
 
 /* All engines, NULL at the end. */
 extern const struct engine *const engines[];
@@ -25,9 +34,12 @@ extern const struct engine *const engines[];
 /* The engine called NAME, or NULL. */
 const struct engine *engine_find(const char *name);
 
-/* What "auto" means for MODEL: blocking where one connection is echoed (per_client),
- * epoll where listeners are served. */
-const struct engine *engine_auto(const struct model *model);
+/* What "auto" means for MODEL and PROTOCOL: blocking where one connection is echoed
+ * (per_client), else what was measured to be best.  It may not work here. */
+const struct engine *engine_auto(const struct model *model, enum protocol protocol);
+
+/* Whether ENGINE can work here; if not, TEXT says what is refused and why. */
+bool engine_works(const struct engine *engine, char text[ENGINE_TEXT_MAX]);
 
 /* Does the engine have the verb that the model calls? */
 bool engine_fits(const struct engine *engine, const struct model *model);

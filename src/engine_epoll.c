@@ -24,7 +24,6 @@
 
 enum {
 	EVENTS = 512, /* that one epoll_wait(2) may return */
-	ACCEPTS = 8,  /* clients taken, at most, before the connections get their turn */
 	BATCH = 64    /* datagrams answered before the others get their turn */
 };
 
@@ -35,9 +34,6 @@ struct loop {
 	struct pool pool;
 	struct wheel wheel;
 	struct dgram *dgram; /* NULL: streams */
-	unsigned waits;      /* so far, */
-	unsigned came_at;    /* and of those, the latest that was followed by a client */
-	unsigned accepts;    /* clients to take then */
 	struct epoll_event events[EVENTS];
 };
 
@@ -102,8 +98,9 @@ static void on_timer(struct timer *t, void *arg)
 	settle(l, e, conn_expire(&e->conn, l->ex));
 }
 
-static void add(struct loop *l, const struct client *client)
+static void add(void *arg, const struct client *client)
 {
+	struct loop *l = arg;
 	struct epoll_event ev = {.events = EPOLLIN};
 	struct entry *e = pool_get(&l->pool);
 	struct conn lost;
@@ -125,32 +122,12 @@ static void add(struct loop *l, const struct client *client)
 	settle(l, e, CONN_READ);
 }
 
-/* To ask an empty listener costs nearly as much as a client: take one, and more only while
- * clients come faster than that, so that one is there at wait after wait. */
-static void take(struct loop *l, size_t i)
-{
-	struct client client;
-	unsigned n = 0;
-
-	if (l->waits - l->came_at > 1)
-		l->accepts = 1;
-	l->came_at = l->waits;
-	while (n < l->accepts && acceptor_take(&l->acceptor, i, &client)) {
-		add(l, &client);
-		n++;
-	}
-	if (n < l->accepts)
-		l->accepts = 1;
-	else if (l->accepts < ACCEPTS)
-		l->accepts *= 2;
-}
-
 static void on_listener(struct loop *l, size_t i)
 {
 	if (l->dgram)
 		dgram_answer(l->dgram, i, BATCH);
 	else
-		take(l, i);
+		acceptor_take_some(&l->acceptor, i, add, l);
 }
 
 /* Told to drain: take what has reached us, no more after that, and give everybody the
@@ -218,7 +195,7 @@ static void run(struct loop *l)
 		int n = executor_wait_events(ex, l->acceptor.ep, l->events, EVENTS,
 					     next_deadline(l));
 
-		l->waits++;
+		l->acceptor.waits++;
 		/* An empty wheel catches up at once; one that has timers would, tick by tick, with
 		 * all the time that nobody was there. */
 		if (l->wheel.count == 0)
@@ -242,7 +219,6 @@ static int epoll_serve(struct executor *ex)
 	if (!l)
 		return r;
 	l->ex = ex;
-	l->accepts = 1;
 	wheel_init(&l->wheel, ex->now);
 	if (!protocols[ex->worker->conf->protocol].stream) {
 		r = dgram_init(&dgram, ex);

@@ -7,5 +7,6 @@
 
 extern const struct engine engine_blocking;
 extern const struct engine engine_epoll;
+extern const struct engine engine_uring;
 
 #endif

@@ -31,6 +31,7 @@ const struct event_field_row event_fields[N_FIELDS] = {
 	[FIELD_SERVICES] = {"SERVICES", KIND_NUMBER, "ECHOD_SERVICES", NULL},
 	[FIELD_LISTENERS] = {"LISTENERS", KIND_NUMBER, "ECHOD_LISTENERS", NULL},
 	[FIELD_WORKERS] = {"WORKERS", KIND_NUMBER, "ECHOD_WORKERS", NULL},
+	[FIELD_ENGINE] = {"ENGINE", KIND_WORD, "ECHOD_ENGINE", NULL},
 	[FIELD_SETTINGS] = {"SETTINGS", KIND_PAIRS, NULL, NULL},
 	[FIELD_COUNTERS] = {"COUNTERS", KIND_PAIRS, NULL, NULL},
 	[FIELD_FILE] = {"FILE", KIND_TEXT, "ECHOD_FILE", "the command line"},
@@ -101,6 +102,12 @@ const struct event_row event_rows[N_EVENTS] = {
 		 .text = "service=@SERVICE@ max_clients=@MAX_CLIENTS_ASKED@ is lowered to "
 			 "@MAX_CLIENTS@: "
 			 "process.open_files allows no more"},
+	[EVENT_ENGINE_REFUSED] = {.name = "engine-refused",
+				  .id = "4edf0b65184d4162bd2ddcc181965cd4",
+				  .level = LOG_NOTICE,
+				  .repeated = true,
+				  .fields = B(ENGINE) | B(WHAT),
+				  .text = "engine = \"auto\" takes @ENGINE@: @WHAT@"},
 	[EVENT_LISTENING] = {.name = "listening",
 			     .id = "439210a1a5d14f5195fdb163ed9fac30",
 			     .level = LOG_INFO,

@@ -41,6 +41,18 @@ void executor_up(struct executor *ex)
 		log_debug("service=%s cannot say that it is up: %m", w->conf->name);
 }
 
+/* The supervisor could have a ring and this process cannot: its limits or rights are others. */
+static int serve_otherwise(struct executor *ex)
+{
+	const struct engine *engine = ex->worker->conf->engine;
+	char text[ENGINE_TEXT_MAX] = "it works no more";
+
+	engine->probe(text, sizeof(text));
+	log_event(EVENT_ENGINE_REFUSED, F_TEXT(ENGINE, engine->substitute->name),
+		  F_TEXT(WHAT, text));
+	return engine->substitute->serve(ex);
+}
+
 int executor_serve(struct worker *w, unsigned index)
 {
 	struct executor ex;
@@ -49,6 +61,8 @@ int executor_serve(struct worker *w, unsigned index)
 	executor_init(&ex, w, index);
 	placement_pin(w->conf, w->number - 1 + index);
 	r = w->conf->engine->serve(&ex);
+	if (r < 0 && w->conf->any_engine && w->conf->engine->substitute)
+		r = serve_otherwise(&ex);
 	executor_deinit(&ex);
 	return r;
 }

@@ -14,7 +14,7 @@
  *      worker              from fork to model; process, capability: limits and privileges
  *       model_*            who runs: iterative, fork, thread, prefork, prethread
  *        executor          one process or thread that serves, and its waits; placement: where
- *         engine_*         how it serves: blocking, epoll; pool, timer
+ *         engine_*         how it serves: blocking, epoll, io_uring; pool, timer; flow, uring
  *          acceptor        takes clients, within limits; slots: who is connected
  *          conn            one connection: bytes, end; conn_time: deadlines; echo: what is next
  *          dgram           one datagram in, the same one out, or silence

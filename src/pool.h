@@ -10,6 +10,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is under way for a connection in a ring: see flow.c. */
+struct flow {
+	uint16_t first_plus1, last_plus1; /* buffers received, not looked at; 0 = none */
+	uint16_t sending_plus1;           /* buffer that is being sent; 0 = none */
+	uint16_t at;                      /* where in it the bytes begin */
+	int16_t error;                    /* -errno that ends it */
+	uint8_t small;                    /* reads in a row that were small */
+	bool receiving : 1;               /* into the ring's buffers */
+	bool polling : 1;
+	bool cancelled : 1; /* receiving or polling is to end */
+	bool leaving : 1;   /* by steps from now on */
+	bool expired : 1;   /* a deadline has come */
+	bool fin : 1;       /* of the client's, not told yet */
+};
+
 /* A connection and what its reactor knows of it. */
 struct entry {
 	struct conn conn;
@@ -17,6 +32,7 @@ struct entry {
 	uint32_t number;
 	uint32_t generation; /* odd: in use; 24 bits of it are in the tag */
 	uint32_t next_free;  /* number + 1 of the next free one; 0 = none */
+	struct flow flow;    /* in a ring */
 	uint8_t want;        /* enum conn_want that the engine waits for */
 };
 

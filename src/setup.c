@@ -167,6 +167,20 @@ static void log_service(const struct part *part)
 			  F_NUMBER(MAX_CLIENTS, max_clients));
 }
 
+/* Once, however many services there are. */
+static void log_engine(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_services && conf->engine_refused; i++) {
+		const struct service_conf *c = &conf->services[i];
+
+		if (c->any_engine && c->engine != engine_auto(c->model, c->protocol)) {
+			log_event(EVENT_ENGINE_REFUSED, F_TEXT(ENGINE, c->engine->name),
+				  F_TEXT(WHAT, conf->engine_refused));
+			return;
+		}
+	}
+}
+
 static void log_failure(const struct part *part, const struct listener *l,
 			const struct listener_error *error)
 {
@@ -307,6 +321,7 @@ static void swap(struct setup *t)
 	log_set_patience(PATIENCE);
 	if (!t->same_globals)
 		process_log_limits(&t->conf->process);
+	log_engine(t->conf);
 	for (size_t i = 0; i < t->conf->n_services; i++)
 		settle_listeners(t, &t->parts[i]);
 	keep_wanted(s, t->opened);

@@ -214,8 +214,9 @@ BAD = [
     ("unknown model", service('model = "preforked";'),
      ['F:3: services[0].model: "preforked" is not known (one of "iterative", "fork", '
       '"thread", "prefork", "prethread")']),
-    ("unknown engine", service('engine = "io_uring";'),
-     ['F:3: services[0].engine: "io_uring" is not known (one of "auto", "blocking", "epoll")']),
+    ("unknown engine", service('engine = "uring";'),
+     ['F:3: services[0].engine: "uring" is not known (one of "auto", "blocking", "epoll", '
+      '"io_uring")']),
     ("when_full unknown", service('when_full = "drop";'),
      ['F:3: services[0].when_full: "drop" is not known (one of "wait", "close", "reset")']),
     ("mode as integer", service('protocol = "unix"; mode = 666;', 'listen = "/run/e";'),

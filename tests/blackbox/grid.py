@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: ISC
 """The grid: every valid model x engine x transport, as parameters of a test."""
 
+import functools
 import socket
+import subprocess
+import tempfile
 from dataclasses import dataclass
 
 import pytest
 
-from harness import Service, free_port
+from harness import ECHOD, Service, free_port
 
 IPPROTO_MPTCP = 262
 
-STREAM_PAIRS = [(m, e) for m in ("iterative", "prefork", "prethread")
-                for e in ("blocking", "epoll")] + [("fork", "blocking"), ("thread", "blocking")]
-DATAGRAM_PAIRS = STREAM_PAIRS[:6]
+SERVES = [(m, e) for m in ("iterative", "prefork", "prethread")
+          for e in ("blocking", "epoll", "io_uring")]
+STREAM_PAIRS = SERVES + [("fork", "blocking"), ("thread", "blocking")]
+DATAGRAM_PAIRS = SERVES
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,22 @@ def have_mptcp():
         return False
 
 
+@functools.cache
+def io_uring_refused():
+    """Why there can be no engine io_uring here, or ""."""
+    with tempfile.TemporaryDirectory() as directory:
+        r = subprocess.run([ECHOD, "--check", "--listen", f"unix:{directory}/s", "--model",
+                            "iterative", "--engine", "io_uring"], capture_output=True, text=True,
+                           check=False)
+    return r.stderr.strip() if r.returncode else ""
+
+
+def auto_engine(protocol="tcp"):
+    """What "auto" means for what serves PROTOCOL."""
+    stream = protocol not in ("udp", "unix-dgram")
+    return "io_uring" if stream and not io_uring_refused() else "epoll"
+
+
 def _cells(pairs, names, quick):
     mptcp = have_mptcp()
     for model, engine in pairs:
@@ -106,6 +126,8 @@ def _cells(pairs, names, quick):
                 marks.append(pytest.mark.threads)
             if name.startswith("mptcp") and not mptcp:
                 marks.append(pytest.mark.skip(reason="the kernel has no MPTCP"))
+            if engine == "io_uring" and io_uring_refused():
+                marks.append(pytest.mark.skip(reason=io_uring_refused()))
             if quick is not None and name not in quick:
                 marks.append(pytest.mark.slow)
             cell = Cell(model, engine, TRANSPORTS[name])
@@ -125,4 +147,4 @@ def datagram_grid(*names, pairs=None, quick=None):
         "cell", list(_cells(pairs or DATAGRAM_PAIRS, names or DATAGRAMS, quick)))
 
 
-MANY_AT_ONCE = [p for p in STREAM_PAIRS if p[1] == "epoll" or p[0] in ("fork", "thread")]
+MANY_AT_ONCE = [p for p in STREAM_PAIRS if p[1] != "blocking" or p[0] in ("fork", "thread")]

@@ -65,7 +65,7 @@ def test_options_of_echod():
 @pytest.mark.parametrize("line,wanted", [
     ("echod --model ", "iterative fork thread prefork prethread"),
     ("echod --model=pre", "prefork prethread"),
-    ("echod --engine=", "auto blocking epoll"),
+    ("echod --engine=", "auto blocking epoll io_uring"),
     ("echod --listen ", "tcp: udp: unix: unix-dgram: mptcp:"),
     ("echod --listen un", "unix: unix-dgram:"),
     ("echod --listen tcp:", ""),
@@ -116,7 +116,7 @@ def test_keys_of_echod(conf):
 
 @pytest.mark.parametrize("line,wanted", [
     ("-o services[0].model=it", "iterative"),
-    ("-o services[0].engine=", "auto blocking epoll"),
+    ("-o services[0].engine=", "auto blocking epoll io_uring"),
     ("-o services[1].protocol=u", "udp unix unix-dgram"),
     ("-o services[0].backlog=", ""),
 ])

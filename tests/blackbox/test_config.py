@@ -10,6 +10,7 @@ import harness
 import pytest
 from bad_configs import BAD, service
 from configs import EVERYTHING, GOOD, refused, run, write
+from grid import auto_engine
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_listen():
                  "--model", "prethread", "--workers", "3")
     assert out == [
         "--listen: ok",
-        "  echo-tcp: tcp 127.0.0.1:7, [::1]:7; model prethread, engine epoll, workers 3, "
+        f"  echo-tcp: tcp 127.0.0.1:7, [::1]:7; model prethread, engine {auto_engine()}, workers 3, "
         "max_clients 1024",
         "  echo-udp: udp *:7; model prethread, engine epoll, workers 3",
         "  echo-unix-dgram: unix-dgram @x; model prethread, engine epoll, workers 3"]
