@@ -120,8 +120,11 @@ static const struct {
 	int error;
 	enum counter reason;
 } errors[] = {
-	{-ECONNRESET, C_CLOSED_RESET}, {-EPIPE, C_CLOSED_RESET}, {-ETIMEDOUT, C_CLOSED_WRITE_TIMEOUT},
-	{-ENOMEM, C_CLOSED_ERROR},     {-EIO, C_CLOSED_ERROR},
+	{-ECONNRESET, C_CLOSED_RESET},
+	{-EPIPE, C_CLOSED_RESET},
+	{-ETIMEDOUT, C_CLOSED_WRITE_TIMEOUT},
+	{-ENOMEM, C_CLOSED_ERROR},
+	{-EIO, C_CLOSED_ERROR},
 };
 
 /* An error ends it, after all that is under way: of a receive while a send is, of a send while
