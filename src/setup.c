@@ -15,6 +15,7 @@
 #include "needs.h"
 #include "placement.h"
 #include "process.h"
+#include "setup_log.h"
 #include "shares.h"
 #include "supervisor.h"
 #include "timer.h"
@@ -145,42 +146,6 @@ static int make_crew(struct setup *t, struct part *part)
 	return r;
 }
 
-static void log_service(const struct part *part)
-{
-	const struct service_conf *c = part->service;
-	unsigned max_clients = part->made->max_clients;
-	char text[300];
-	size_t n;
-
-	n = (size_t)snprintf(text, sizeof(text), "model=%s engine=%s workers=%u", c->model->name,
-			     c->engine->name, c->workers);
-	if (part->made->slots)
-		snprintf(text + n, sizeof(text) - n,
-			 " max_clients=%u backlog=%u buffer=%u idle_timeout=%g lifetime=%g "
-			 "write_timeout=%g",
-			 max_clients, c->backlog, c->buffer, c->idle_timeout / 1e3,
-			 c->lifetime / 1e3, c->write_timeout / 1e3);
-	log_event(EVENT_SERVICE, F_TEXT(SERVICE, c->name), F_TEXT(SETTINGS, text));
-	if (part->made->slots && max_clients < c->max_clients)
-		log_event(EVENT_LIMIT_LOWERED, F_TEXT(SERVICE, c->name),
-			  F_NUMBER(MAX_CLIENTS_ASKED, c->max_clients),
-			  F_NUMBER(MAX_CLIENTS, max_clients));
-}
-
-/* Once, however many services there are. */
-static void log_engine(const struct conf *conf)
-{
-	for (size_t i = 0; i < conf->n_services && conf->engine_refused; i++) {
-		const struct service_conf *c = &conf->services[i];
-
-		if (c->any_engine && c->engine != engine_auto(c->model, c->protocol)) {
-			log_event(EVENT_ENGINE_REFUSED, F_TEXT(ENGINE, c->engine->name),
-				  F_TEXT(WHAT, conf->engine_refused));
-			return;
-		}
-	}
-}
-
 static void log_failure(const struct part *part, const struct listener *l,
 			const struct listener_error *error)
 {
@@ -307,7 +272,7 @@ static void change_crews(struct setup *t, uint64_t now)
 			continue;
 		made->next = t->s->crews;
 		t->s->crews = made;
-		log_service(&t->parts[i]);
+		setup_log_service(t->parts[i].service, made);
 	}
 }
 
@@ -321,7 +286,7 @@ static void swap(struct setup *t)
 	log_set_patience(PATIENCE);
 	if (!t->same_globals)
 		process_log_limits(&t->conf->process);
-	log_engine(t->conf);
+	setup_log_engine(t->conf);
 	for (size_t i = 0; i < t->conf->n_services; i++)
 		settle_listeners(t, &t->parts[i]);
 	keep_wanted(s, t->opened);
