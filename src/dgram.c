@@ -231,6 +231,7 @@ size_t dgram_answer(struct dgram *d, size_t i, size_t max)
 
 		asked = d->limit;
 		n = receive(d, ep->fd);
+		dgram_guard_begin(&d->judge.guard);
 		for (unsigned k = 0; k < n; k++) {
 			if (d->headers[k].msg_len > largest)
 				largest = d->headers[k].msg_len;

@@ -37,6 +37,7 @@ int dgram_judge_init(struct dgram_judge *j, const struct worker *w)
 	const struct service_conf *conf = w->conf;
 
 	*j = (struct dgram_judge){.worker = w};
+	dgram_guard_init(&j->guard, w);
 	j->groups = calloc(conf->udp.n_groups + SOCKOPTS_MAX, sizeof(*j->groups));
 	if (!j->groups)
 		return -ENOMEM;
@@ -129,7 +130,7 @@ static bool answerable_destination(const struct dgram_judge *j, const struct que
 	return is_group(&q->to) ? joined(j, q) : j->worker->conf->udp.answer_broadcast;
 }
 
-enum counter dgram_judge(const struct dgram_judge *j, const struct question *q)
+enum counter dgram_judge(struct dgram_judge *j, const struct question *q)
 {
 	uint16_t port = address_port(&q->from);
 
@@ -143,5 +144,7 @@ enum counter dgram_judge(const struct dgram_judge *j, const struct question *q)
 		return C_REFUSED_OWN_PORT;
 	if (ports_have(&j->refused, port))
 		return C_REFUSED_SOURCE_PORT;
-	return answerable_destination(j, q) ? C_DATAGRAMS_OUT : C_REFUSED_DESTINATION;
+	if (!answerable_destination(j, q))
+		return C_REFUSED_DESTINATION;
+	return dgram_guard_ask(&j->guard, &q->from, q->data, q->size);
 }

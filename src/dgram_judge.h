@@ -3,6 +3,7 @@
 #ifndef ECHOD_DGRAM_JUDGE_H
 #define ECHOD_DGRAM_JUDGE_H
 
+#include "dgram_guard.h"
 #include "stats.h"
 #include "worker.h"
 
@@ -30,6 +31,7 @@ struct dgram_judge {
 	struct ports refused;   /* source ports that are never answered */
 	struct address *groups; /* multicast groups that are answered */
 	size_t n_groups;
+	struct dgram_guard guard; /* the last rule: it charges the source */
 };
 
 /* Set up J for the service of W.  Returns 0 or -ENOMEM. */
@@ -43,6 +45,6 @@ bool dgram_judge_many(const struct question *q);
 
 /* The counter of the rule that forbids an answer to Q, or C_DATAGRAMS_OUT if none does.  To be
  * asked once for each datagram. */
-enum counter dgram_judge(const struct dgram_judge *j, const struct question *q);
+enum counter dgram_judge(struct dgram_judge *j, const struct question *q);
 
 #endif

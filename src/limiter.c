@@ -51,7 +51,7 @@ static struct place look(const struct limiter *l, const struct set *set, uint64_
 		struct place p = {.way = i, .word = sets_word(set, i)};
 
 		p.debt = (p.word - now) & TIME_MASK;
-		if (p.debt > l->burst + l->slack)
+		if (p.debt > l->burst + TOKEN + l->slack)
 			p.debt = 0;
 		if (p.word >> TIME_BITS == tag)
 			return p;
@@ -62,18 +62,29 @@ static struct place look(const struct limiter *l, const struct set *set, uint64_
 	return least;
 }
 
-unsigned limiter_take(struct limiter *l, uint64_t hash, uint64_t now, unsigned wanted)
+/* Take up to WANTED tokens such that the debt is no more than MOST. */
+static unsigned take(struct limiter *l, uint64_t hash, uint64_t now, unsigned wanted, uint64_t most)
 {
 	uint64_t at = (uint64_t)((double)now * l->ticks) & TIME_MASK, tag = hash >> TIME_BITS;
 	struct set *set = sets_find(l->set, SETS, hash);
 
 	for (;;) {
 		struct place p = look(l, set, tag, at);
-		uint64_t room = p.debt < l->burst ? (l->burst - p.debt) / TOKEN : 0;
+		uint64_t room = p.debt < most ? (most - p.debt) / TOKEN : 0;
 		unsigned given = room < wanted ? (unsigned)room : wanted;
 		uint64_t full_at = (at + p.debt + (uint64_t)given * TOKEN) & TIME_MASK;
 
 		if (given == 0 || sets_swap(set, p.way, &p.word, tag << TIME_BITS | full_at))
 			return given;
 	}
+}
+
+unsigned limiter_take(struct limiter *l, uint64_t hash, uint64_t now, unsigned wanted)
+{
+	return take(l, hash, now, wanted, l->burst);
+}
+
+bool limiter_overdraw(struct limiter *l, uint64_t hash, uint64_t now)
+{
+	return take(l, hash, now, 1, l->burst + TOKEN) == 1;
 }

@@ -10,6 +10,7 @@
 #ifndef ECHOD_LIMITER_H
 #define ECHOD_LIMITER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,5 +26,9 @@ struct limiter *limiter_init(void *at, uint32_t rate, uint32_t burst);
 /* Take up to WANTED tokens from the bucket of the source with HASH; NOW is CLOCK_MONOTONIC in
  * microseconds.  Returns how many there were. */
 unsigned limiter_take(struct limiter *l, uint64_t hash, uint64_t now, unsigned wanted);
+
+/* Take one token more than there are, once, from a bucket that is empty: true; false if it was
+ * overdrawn already.  The rate stays what it is. */
+bool limiter_overdraw(struct limiter *l, uint64_t hash, uint64_t now);
 
 #endif

@@ -7,8 +7,6 @@
 #include "limiter.h"
 #include "sources.h"
 
-enum { LEAK = 5 /* a fifth of the rate */ };
-
 /* Whoever wants memory for something takes it from here; or only counts it. */
 struct purse {
 	char *at; /* NULL: count */
@@ -40,11 +38,9 @@ static uint32_t connection_burst(const struct service_conf *conf)
 
 static void lay_out_datagrams(struct purse *p, struct quotas *l, const struct udp_conf *udp)
 {
-	uint32_t leak = udp->rate / LEAK;
 	void *there;
 
 	l->datagrams = take_limiter(p, udp->rate, udp->burst);
-	l->leak = take_limiter(p, leak ? leak : 1, 1);
 	there = take(p, breaker_size());
 	l->breaker = there ? breaker_init(there) : NULL;
 }
@@ -61,7 +57,7 @@ static void lay_out(struct purse *p, struct quotas *l, const struct service_conf
 	}
 	if (stream && conf->connection_rate > 0)
 		l->connections = take_limiter(p, conf->connection_rate, connection_burst(conf));
-	if (conf->protocol == PROTO_UDP && conf->udp.rate > 0)
+	if (conf->protocol == PROTO_UDP && conf->udp.rate > 0 && conf->respond != RESPOND_DISCARD)
 		lay_out_datagrams(p, l, &conf->udp);
 }
 

@@ -20,8 +20,7 @@ struct quotas {
 	struct siphash_key key;
 	struct sources *sources;     /* connections of each; NULL: max_clients_per_source is 0 */
 	struct limiter *connections; /* NULL: connection_rate is 0 */
-	struct limiter *datagrams; /* NULL: udp.rate is 0, and there is neither leak nor breaker */
-	struct limiter *leak;      /* datagrams above the rate that are answered all the same */
+	struct limiter *datagrams;   /* NULL: udp.rate is 0, and then there is no breaker */
 	struct breaker *breaker;
 };
 

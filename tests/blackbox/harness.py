@@ -106,10 +106,14 @@ class Service:
         return self.keys.get("name", f"echo-{self.protocol}")
 
     def conf(self):
+        """What stands in the file.  A test that does not speak of the rate of datagrams has none:
+        all its clients are one source, and faster than anybody would be."""
         listen = [self.listen] if isinstance(self.listen, str) else self.listen
+        keys = {k: v for k, v in self.keys.items() if k != "name"}
+        if self.protocol == "udp":
+            keys["udp"] = {"rate": 0, **keys.get("udp", {})}
         return {"name": self.name, "protocol": self.protocol, "listen": listen,
-                "model": self.model, "engine": self.engine,
-                **{k: v for k, v in self.keys.items() if k != "name"}}
+                "model": self.model, "engine": self.engine, **keys}
 
     def connect(self, timeout=10.0):
         """A client's socket, connected, with a timeout for every call."""

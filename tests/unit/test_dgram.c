@@ -6,6 +6,7 @@
 #include "conf.h"
 #include "dgram_kernel.h"
 #include "executor.h"
+#include "quotas.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -21,7 +22,9 @@ static struct stats stats;
 static struct ports own_ports;
 static struct service_conf service;
 static struct endpoint endpoint = {.fd = FD};
+static struct quotas no_quotas;
 static struct worker worker = {.conf = &service,
+			       .quotas = &no_quotas,
 			       .own_ports = &own_ports,
 			       .sockets = &endpoint,
 			       .n_endpoints = 1};
@@ -32,7 +35,9 @@ static int start(bool gro, unsigned batch)
 {
 	memset(&k, 0, sizeof(k));
 	memset(&stats, 0, sizeof(stats));
-	service = (struct service_conf){.protocol = PROTO_UDP, .udp = {.gro = gro, .batch = batch}};
+	service = (struct service_conf){.protocol = PROTO_UDP,
+					.access.otherwise = true,
+					.udp = {.gro = gro, .batch = batch}};
 	return dgram_init(&d, &ex);
 }
 

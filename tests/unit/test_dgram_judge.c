@@ -3,6 +3,7 @@
 #include "dgram_judge.h"
 
 #include "conf.h"
+#include "quotas.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -21,14 +22,17 @@ static uint16_t refused[] = {19, 53};
 static char *groups[] = {(char *)"239.1.2.3", (char *)"ff05::99"};
 static struct service_conf service = {
 	.protocol = PROTO_UDP,
+	.access.otherwise = true,
 	.udp = {.refuse_source_ports = refused,
 		.n_refuse_source_ports = 2,
 		.groups = groups,
 		.n_groups = 2},
 };
 static struct endpoint endpoints[1];
+static struct quotas no_quotas;
 static struct worker worker = {
 	.conf = &service,
+	.quotas = &no_quotas,
 	.own_ports = &own_ports,
 	.sockets = endpoints,
 	.n_endpoints = 1,

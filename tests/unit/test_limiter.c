@@ -132,6 +132,21 @@ static void a_late_clock_gives_nothing(void **state)
 	assert_int_equal(limiter_take(l, 5, START, 200), 0);
 }
 
+/* One more than there is, and then no other until that is paid back. */
+static void can_be_overdrawn_once(void **state)
+{
+	struct limiter *l = make(1000, 10);
+
+	(void)state;
+	assert_int_equal(limiter_take(l, 5, START, 100), 10);
+	assert_true(limiter_overdraw(l, 5, START));
+	assert_false(limiter_overdraw(l, 5, START));
+	assert_false(limiter_overdraw(l, 5, START + 900));
+	assert_int_equal(limiter_take(l, 5, START + 1100, 1), 0);
+	assert_true(limiter_overdraw(l, 5, START + 1100));
+	assert_int_equal(limiter_take(l, 5, START + 3200, 100), 1);
+}
+
 /* Against a bucket with a level and a time, for few sources and odd steps. */
 static void agrees_with_a_plain_bucket(void **state)
 {
@@ -247,6 +262,7 @@ int main(void)
 		cmocka_unit_test(knows_extreme_rates),
 		cmocka_unit_test(time_goes_round),
 		cmocka_unit_test(a_late_clock_gives_nothing),
+		cmocka_unit_test(can_be_overdrawn_once),
 		cmocka_unit_test(agrees_with_a_plain_bucket),
 		cmocka_unit_test(millions_of_sources_change_nothing),
 		cmocka_unit_test(a_new_source_finds_a_place),
