@@ -290,3 +290,62 @@ def test_the_log_is_not_flooded(echod, tmp_path, model, engine):
     d.wait_counts(closed_proxy_malformed=200)
     wait_for("a line", lambda: d.lines("refuses "))
     assert len(d.lines("refuses ")) <= 3
+
+
+# --- access and limits are of the client, not of the proxy
+
+def arrive(d, source, header=v2):
+    """A client of SOURCE behind the proxy: its socket, or None if it was refused."""
+    s = d.connect()
+    s.sendall(header(source) + b"hello")
+    try:
+        if receive(s, 5) == b"hello":
+            return s
+    except ConnectionResetError:
+        pass
+    s.close()
+    return None
+
+
+@stream_grid("tcp4", "tcp6", quick=("tcp4",))
+def test_the_access_list_is_for_the_client(echod, cell, tmp_path):
+    """One that deny names is refused when its header is there; the proxy itself need not be
+    allowed."""
+    d = echod(service(cell, tmp_path, allow=["192.0.2.0/24", "2001:db8::/32"],
+                      deny=["192.0.2.66"]), top=LOGGED)
+    for source, allowed in (("192.0.2.7", True), ("192.0.2.66", False), ("198.51.100.1", False),
+                            ("2001:db8::5", True), ("2001:db9::5", False)):
+        to = {"to": "::1"} if ":" in source else {}
+        s = arrive(d, source, lambda x, to=to: v2(x, **to))
+        assert bool(s) == allowed, source
+        if s:
+            s.close()
+    d.wait_counts(connections_accepted=5, closed_eof=2, closed_refused=3, rejected_acl=3,
+                  bytes_in=10, bytes_out=10)
+    d.wait_line("peer=192.0.2.66:40007 reason=refused bytes_in=0 bytes_out=0")
+
+
+@pytest.mark.parametrize("model,engine", MANY_AT_ONCE)
+def test_the_limit_of_a_source_is_the_clients(echod, tmp_path, model, engine):
+    """Two for each client, and what one takes is not the other's; a place is free again when
+    its client has left."""
+    cell = Cell(model, engine, TCP4)
+    d = echod(service(cell, tmp_path, max_clients_per_source=2))
+    one = [arrive(d, "192.0.2.1"), arrive(d, "192.0.2.1")]
+    assert all(one) and arrive(d, "192.0.2.1") is None
+    other = [arrive(d, "192.0.2.2"), arrive(d, "192.0.2.2")]
+    assert all(other) and arrive(d, "192.0.2.2") is None
+    d.wait_counts(connections_active=4, rejected_source=2, closed_refused=2)
+    one.pop().close()
+    d.wait_counts(connections_active=3)
+    wait_for("a free place", lambda: arrive(d, "192.0.2.1"))
+    assert arrive(d, "192.0.2.2") is None
+
+
+@pytest.mark.parametrize("model,engine", MANY_AT_ONCE)
+def test_the_rate_of_a_source_is_the_clients(echod, tmp_path, model, engine):
+    cell = Cell(model, engine, TCP4)
+    d = echod(service(cell, tmp_path, connection_rate=0.01, connection_burst=3))
+    for source in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        assert [bool(arrive(d, source)) for _ in range(5)] == [True] * 3 + [False] * 2
+    d.wait_counts(rejected_rate=6, closed_refused=6, connections_accepted=15)
