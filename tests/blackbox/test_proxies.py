@@ -9,13 +9,12 @@ import pytest
 
 import proxy
 from echoctl import echoctl
-from grid import MANY_AT_ONCE, STREAM_PAIRS, TCP4, TRANSPORTS, Cell
+from grid import MANY_AT_ONCE, TCP4, TRANSPORTS, Cell, stream_grid
 from harness import SLOW, wait_for
 from proxies import PROXIES, Front
 from talk import exchange, payload, ping, swarm
 
 proxies = pytest.mark.parametrize("name", PROXIES)
-every_pair = pytest.mark.parametrize("model,engine", STREAM_PAIRS)
 
 
 @pytest.fixture
@@ -45,10 +44,9 @@ def client(f, source="127.0.0.1"):
 
 
 @proxies
-@every_pair
-def test_bytes_and_the_real_client(echod, front, tmp_path, model, engine):
+@stream_grid("tcp4")
+def test_bytes_and_the_real_client(echod, front, cell, tmp_path):
     """1 MiB and its end through the proxy; the record is of the client's address and port."""
-    cell = Cell(model, engine, TCP4)
     d = echod(cell.service(tmp_path, **proxy.keys(cell)), top={"log": {"connections": True}})
     f = front(d.services[0])
     size = 1 << 20
@@ -64,10 +62,9 @@ def test_bytes_and_the_real_client(echod, front, tmp_path, model, engine):
 
 
 @proxies
-@pytest.mark.parametrize("model,engine", MANY_AT_ONCE)
-def test_who_is_connected(echod, front, tmp_path, model, engine):
+@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+def test_who_is_connected(echod, front, cell, tmp_path):
     """echoctl connections lists the real clients."""
-    cell = Cell(model, engine, TCP4)
     control = tmp_path / "control"
     d = echod(cell.service(tmp_path, **proxy.keys(cell)), top={"control": str(control)})
     f = front(d.services[0])
@@ -81,9 +78,8 @@ def test_who_is_connected(echod, front, tmp_path, model, engine):
 
 
 @proxies
-@pytest.mark.parametrize("model,engine", MANY_AT_ONCE)
-def test_limits_and_access_hit_the_real_client(echod, front, tmp_path, model, engine):
-    cell = Cell(model, engine, TCP4)
+@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+def test_limits_and_access_hit_the_real_client(echod, front, cell, tmp_path):
     d = echod(cell.service(tmp_path, max_clients_per_source=2, deny=["127.0.0.66"],
                            **proxy.keys(cell)))
     f = front(d.services[0])

@@ -9,7 +9,7 @@ import pytest
 
 import proxy
 from echoctl import echoctl
-from grid import MANY_AT_ONCE, STREAM_PAIRS, TCP4, Cell, stream_grid
+from grid import MANY_AT_ONCE, TCP4, stream_grid
 from harness import SLACK, SLOW, wait_for
 from proxy import LOCAL, NOOP, PROXY, tlv, v1, v2, v2_raw
 from talk import at_end, exchange, payload, ping, push_until_stuck, receive, reset
@@ -191,10 +191,9 @@ def test_a_header_must_come_in_time(echod, cell, tmp_path, sent):
     assert d.wait_line("refuses ").endswith(": no header in time")
 
 
-@pytest.mark.parametrize("model,engine", STREAM_PAIRS)
-def test_dripping_does_not_help(echod, tmp_path, model, engine):
+@stream_grid("tcp4")
+def test_dripping_does_not_help(echod, cell, tmp_path):
     """A byte now and then does not move the deadline."""
-    cell = Cell(model, engine, TCP4)
     d = echod(service(cell, tmp_path))
     s = d.connect()
     began = time.monotonic()
@@ -250,11 +249,10 @@ def test_a_client_that_does_not_read(echod, cell, tmp_path):
     assert len(receive(s, sent + 1)) == sent
 
 
-@pytest.mark.parametrize("model,engine", MANY_AT_ONCE)
-def test_who_is_connected(echod, tmp_path, model, engine):
+@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+def test_who_is_connected(echod, cell, tmp_path):
     """echoctl connections shows the client, and its network alone is in the log if it is to be
     so."""
-    cell = Cell(model, engine, TCP4)
     control = tmp_path / "control"
     d = echod(service(cell, tmp_path),
               top={"control": str(control), "log": {"connections": True, "client": "prefix"}})
@@ -278,9 +276,8 @@ def test_a_stop_does_not_wait_for_headers(echod, cell, tmp_path):
     d.stop(promise=1.0)
 
 
-@pytest.mark.parametrize("model,engine", STREAM_PAIRS)
-def test_the_log_is_not_flooded(echod, tmp_path, model, engine):
-    cell = Cell(model, engine, TCP4)
+@stream_grid("tcp4")
+def test_the_log_is_not_flooded(echod, cell, tmp_path):
     d = echod(service(cell, tmp_path))
     for _ in range(200):
         s = d.connect()
@@ -325,11 +322,10 @@ def test_the_access_list_is_for_the_client(echod, cell, tmp_path):
     d.wait_line("peer=192.0.2.66:40007 reason=refused bytes_in=0 bytes_out=0")
 
 
-@pytest.mark.parametrize("model,engine", MANY_AT_ONCE)
-def test_the_limit_of_a_source_is_the_clients(echod, tmp_path, model, engine):
+@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+def test_the_limit_of_a_source_is_the_clients(echod, cell, tmp_path):
     """Two for each client, and what one takes is not the other's; a place is free again when
     its client has left."""
-    cell = Cell(model, engine, TCP4)
     d = echod(service(cell, tmp_path, max_clients_per_source=2))
     one = [arrive(d, "192.0.2.1"), arrive(d, "192.0.2.1")]
     assert all(one) and arrive(d, "192.0.2.1") is None
@@ -342,9 +338,8 @@ def test_the_limit_of_a_source_is_the_clients(echod, tmp_path, model, engine):
     assert arrive(d, "192.0.2.2") is None
 
 
-@pytest.mark.parametrize("model,engine", MANY_AT_ONCE)
-def test_the_rate_of_a_source_is_the_clients(echod, tmp_path, model, engine):
-    cell = Cell(model, engine, TCP4)
+@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+def test_the_rate_of_a_source_is_the_clients(echod, cell, tmp_path):
     d = echod(service(cell, tmp_path, connection_rate=0.01, connection_burst=3))
     for source in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         assert [bool(arrive(d, source)) for _ in range(5)] == [True] * 3 + [False] * 2
