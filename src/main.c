@@ -9,7 +9,8 @@
  *     reload, setup        put a configuration in force, or change nothing; claim: its sockets
  *     control_*            who asks on the control socket: varlink; rates, totals
  *     manager, notify      what systemd is told, and given to keep
- *     listener, making     sockets; passed: those that were there; sockopt_* options, a row each
+ *     listener, making     sockets; passed: those that were there; sockopt_* options, a row each;
+ *                          shares: a UDP socket for each executor
  *     crew                 the workers of one service and the memory they share
  *      worker              from fork to model; process, capability: limits and privileges
  *       model_*            who runs: iterative, fork, thread, prefork, prethread
@@ -17,7 +18,7 @@
  *         engine_*         how it serves: blocking, epoll, io_uring; pool, timer; flow, uring
  *          acceptor        takes clients, within limits; slots: who is connected
  *          conn            one connection: bytes, end; conn_time: deadlines; echo: what is next
- *          dgram           one datagram in, the same one out, or silence
+ *          dgram           one datagram in, the same one out, or silence; dgram_judge: the rules
  *           stats          counters
  *           log, event     records for the logger process, an event a row
  *    logger, logger_sink_* that process: journal, syslog, standard error
