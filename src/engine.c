@@ -19,8 +19,8 @@ const struct engine *engine_find(const char *name)
 	return NULL;
 }
 
-/* bench/README.md has the measurements: completions make a stream's echo cheaper; datagrams
- * are received in batches in any case, and io_uring adds to the wait. */
+/* A ring saves a stream its two system calls for each echo; datagrams are received in batches
+ * in any case, and a ring would only add to the wait. */
 const struct engine *engine_auto(const struct model *model, enum protocol protocol)
 {
 	if (model->per_client)
