@@ -3,10 +3,12 @@
 
 import os
 import signal
+import socket
+import string
 
 import pytest
 
-from grid import TCP4
+from grid import TCP4, datagram_grid, stream_grid
 from harness import wait_for
 from talk import exchange, payload, ping
 
@@ -58,3 +60,59 @@ def test_logger_cannot_stop_service(echod, tmp_path, how):
         d.wait_line("log messages were dropped", promise=5.0)
     else:
         d.wait_line("connection service=", promise=5.0)
+
+
+PLAIN = set(string.printable) - set("\t\r\x0b\x0c")
+
+
+def check_flooded(d):
+    """What a flood leaves: few lines, and nothing in them that a terminal obeys."""
+    lines = [x for x in d.log().splitlines() if "counters service=" not in x]
+    assert len(lines) <= 100, lines[:120]
+    assert set("".join(lines)) <= PLAIN
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+@pytest.mark.parametrize("how", ["wait", "close"])
+@stream_grid("tcp4", pairs=[("prefork", "epoll"), ("prefork", "io_uring"),
+                            ("iterative", "blocking"), ("thread", "blocking"),
+                            ("fork", "blocking")])
+def test_flood_of_connections(echod, cell, tmp_path, how):
+    """Clients come, say something nasty, and reset, into a service that is full all the time: at
+    most 100 lines."""
+    number = 500 if cell.one_at_a_time else 20000 if cell.engine == "blocking" else 200000
+    d = echod(cell.service(tmp_path, max_clients=2, when_full=how, backlog=64))
+    held = d.connect()
+    ping(held)
+    for _ in range(number):
+        s = cell.transport.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        s.settimeout(0.02)
+        try:
+            s.connect(d.services[0].address)
+            s.send(b"\x1b]0;gone\x07\n<0>root: \0\xff")
+        except OSError:
+            pass
+        s.close()
+    ping(held)
+    check_flooded(d)
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+@datagram_grid("udp4", pairs=[("prefork", "epoll"), ("iterative", "blocking")])
+def test_flood_of_datagrams(echod, cell, tmp_path):
+    """Datagrams that may not be answered."""
+    d = echod(cell.service(tmp_path))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        d.services[0].keys["udp"] = {"refuse_source_ports": [s.getsockname()[1]]}
+        d.write_conf()
+        d.reload()
+        s.connect(d.services[0].address)
+        for _ in range(200000):
+            s.send(b"\x1b]0;gone\x07\n<0>root: \0\xff")
+    assert d.count("refused_source_port") > 1000
+    assert d.count("datagrams_out") == 0
+    check_flooded(d)
