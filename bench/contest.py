@@ -64,16 +64,19 @@ class Contest:
 
     def row(self, name, load):
         load = load + (["--spin"] if self.spec.spin else [])
-        plan = QUICK if self.bench.args.quick else HEATS
-        heats = self.bench.meter.rounds(self.able(load), load, plan)
-        peers, ours = self.ranking(heats)
-        again, final = None, {}
+        heats, final, again = {}, {}, None
+        chosen, plan = self.able(load), QUICK
+        peers = [s for s in chosen if not s.ours and s.name.startswith(self.spec.base)]
+        if not self.bench.args.quick:
+            heats, plan = self.bench.meter.rounds(chosen, load, HEATS), FINAL
+            peers, ours = self.ranking(heats)
+            chosen = self.finalists(peers, ours)
         if peers and self.spec.aim:
             again = peers[0].again()
-            chosen = self.finalists(peers, ours) + self.bench.start([again])
-            final = self.bench.meter.rounds(chosen, load,
-                                            QUICK if self.bench.args.quick else FINAL)
-            again.stop()
+            try:
+                final = self.bench.meter.rounds(chosen + self.bench.start([again]), load, plan)
+            finally:
+                again.stop()
         self.bench.results.setdefault(self.key, {})[name] = {"heats": heats, "final": final}
         self.report(name, heats, final, again)
 
@@ -98,23 +101,22 @@ class Contest:
         return chosen
 
     def report(self, name, heats, final, again):
-        best = self.best_peer(final, again)
+        best = next((s.name for s in self.ranking(final or heats)[0]), "")
         rows = [[name, self.figure.title, "to the best peer", "95 %",
                  *(FIGURES[k].title for k in SHOWN if k != self.spec.figure), "errors", "rounds",
                  ""]]
-        order = sorted({**heats, **final}, key=lambda n: median({**heats, **final}[n],
-                                                                self.spec.figure),
-                       reverse=not self.figure.less_is_better)
-        most = max(median({**heats, **final}[n], self.spec.figure) for n in order)
+        values = {n: median(r, self.spec.figure) for n, r in {**heats, **final}.items()}
+        order = sorted(values, key=values.get, reverse=not self.figure.less_is_better)
+        most = max(values.values(), default=0)
         for server in order:
             source = final if server in final else heats
             rows.append(self.line(server, source[server], source.get(best)) +
-                        [bar(median(source[server], self.spec.figure), most)])
+                        [bar(values[server], most)])
         for line in table(rows):
             self.bench.say(line)
         if self.key == "connect":
             self.textbook(heats)
-        if best:
+        if best and final:
             self.verdicts(name, final, best, again)
 
     def textbook(self, heats):
@@ -136,18 +138,13 @@ class Contest:
         others = [FIGURES[k].text(median(results, k)) for k in SHOWN if k != self.spec.figure]
         return [server, text, *ratio, *others, sum(r["errors"] for r in results), len(results)]
 
-    def best_peer(self, final, again):
-        ours = {s.name for s in self.running if s.ours}
-        names = [n for n in final if n not in ours and again and n != again.name]
-        names.sort(key=lambda n: median(final[n], self.spec.figure),
-                   reverse=not self.figure.less_is_better)
-        return names[0] if names else ""
-
     def verdicts(self, name, final, best, again):
         """What each of echod's finalists reached, for the summary at the end."""
         spec, first = self.spec, again.name.removesuffix(", again")
-        same = Ratio(final[again.name], final[first], spec.figure) if again.name in final else None
-        for server in [s.name for s in self.running if s.ours and s.name in final]:
+        same = None
+        if again.name in final and first in final:
+            same = Ratio(final[again.name], final[first], spec.figure)
+        for server in [s.name for s in self.ranking(final)[1]]:
             ratio = Ratio(final[server], final[best], spec.figure)
             other = None
             if spec.no_worse:
