@@ -27,6 +27,7 @@ static struct listener *make(const struct service_conf *service, struct listener
 		making_socket,
 		making_unbound_options,
 		making_own_options,
+		making_user_timeout,
 		making_options_at_socket,
 		making_share,
 		making_bind,
