@@ -56,13 +56,14 @@ static void set_timer(struct flows *f, struct entry *e)
 {
 	uint64_t deadline = e->flow.sending_plus1 ? f->ex->now : conn_deadline(&e->conn, f->ex);
 
+	e->want = e->conn.echo.pending > 0 ? CONN_WRITE : CONN_READ;
 	wheel_remove(&f->wheel, &e->timer);
 	if (deadline != UINT64_MAX)
 		wheel_add(&f->wheel, &e->timer, deadline);
 }
 
 /* E, which goes by steps, wants WANT.  Its timer is worth moving only if the deadline may lie
- * earlier than before. */
+ * earlier than before: if it was set for something else. */
 static void settle(struct flows *f, struct entry *e, enum conn_want want, bool anew)
 {
 	if (want == CONN_CLOSED) {

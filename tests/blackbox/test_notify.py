@@ -67,7 +67,8 @@ def test_ready(echod, tmp_path, pair):
 
 def test_good_reload(echod, tmp_path):
     """RELOADING with the time of it, and READY when the new configuration serves."""
-    one, two = TCP4.service(tmp_path, name="one"), UDP4.service(tmp_path, name="two")
+    one = TCP4.service(tmp_path, name="one")
+    two = UDP4.service(tmp_path, name="two", workers=1)  # one socket for each
     with Hasty(tmp_path / "notify") as manager:
         d = echod(one, ready=False)
         manager.services, manager.daemon = [one], d

@@ -152,6 +152,7 @@ def test_old_clients_finish(echod, tmp_path, pair):
     two.keys["lifetime"] = 1000.0
     d = echod(one)
     s = d.connect()
+    ping(s)  # one who waits in the backlog may be the new worker's client
     data = payload(3000000)
     thread = threading.Thread(target=lambda: s.sendall(data))
     thread.start()
