@@ -80,7 +80,7 @@ def services(network, pair):
     """The services of one cell, and where they are."""
     server = hostile.Server(*(free_port() for _ in range(3)))
     udp_pair = pair if pair in DATAGRAM_PAIRS else ("prefork", "epoll")
-    keys = {"max_clients": 400, "idle_timeout": 2.0, "write_timeout": 2.0, **LIMITS}
+    keys = {"max_clients": 400, "idle_timeout": 60.0, "write_timeout": 2.0, **LIMITS}
     more = {} if pair[0] in ("iterative", "fork", "thread") else {"workers": 3}
     tcp = TRANSPORTS["tcp4"]
     proxied = {"proxy_protocol": "require", "proxy_trusted": ["10.9.0.0/24"]}
