@@ -270,6 +270,7 @@ static int take(struct acceptor *a, size_t i, struct client *client)
 		return -EACCES;
 	}
 	a->open++;
+	w->slots->slot[slot].proxy = w->conf->proxy_protocol == PROXY_REQUIRE;
 	slot_open(&w->slots->slot[slot], &peer, a->executor->now);
 	stats_add(a->executor->stats, C_CONNECTIONS_ACCEPTED, 1);
 	set_options(w, i, fd);

@@ -67,6 +67,7 @@ static int done(struct conn *c, struct executor *ex, const struct proxy_header *
 	c->header = NULL;
 	if (is_ip) {
 		slot_set_peer(slot_of(c, ex), &h->source);
+		slot_of(c, ex)->proxy = false;
 		if (!admission_grant(ex, &h->source, c->slot)) {
 			c->reason = C_CLOSED_REFUSED;
 			return -EBADMSG;

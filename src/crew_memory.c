@@ -64,7 +64,8 @@ void crew_memory_bar(struct crew *c, const struct acl *access)
 	for (uint32_t i = 0; c->slots && i < c->slots->n; i++) {
 		struct slot *slot = &c->slots->slot[i];
 
-		if (c->slots->owner[i] == 0 || slot->since == 0)
+		/* The list is of clients; a proxy is none. */
+		if (c->slots->owner[i] == 0 || slot->since == 0 || slot->proxy)
 			continue;
 		slot_peer(slot, &peer);
 		if (prefix_of(&peer, &host) && !acl_says(access, &host))

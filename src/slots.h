@@ -20,6 +20,7 @@ struct slot {
 	uint16_t port, family;     /* host byte order; AF_* */
 	_Atomic uint32_t source;   /* where it is counted (sources.h); 0 = nowhere */
 	_Atomic bool barred;       /* no longer allowed: it is to be closed */
+	_Atomic bool proxy;        /* peer is a proxy, who has no client yet or none at all */
 	uint64_t since;            /* timer_now() of its accept; 0 = none was taken yet */
 	_Atomic uint64_t bytes_in; /* written by its executor alone */
 	_Atomic uint64_t bytes_out;

@@ -10,7 +10,7 @@ import pytest
 import proxy
 from echoctl import echoctl
 from grid import MANY_AT_ONCE, TCP4, stream_grid
-from harness import SLACK, SLOW, wait_for
+from harness import SLACK, SLOW, free_port, wait_for
 from proxy import LOCAL, NOOP, PROXY, tlv, v1, v2, v2_raw
 from talk import at_end, exchange, payload, ping, push_until_stuck, receive, reset
 
@@ -344,3 +344,24 @@ def test_the_rate_of_a_source_is_the_clients(echod, cell, tmp_path):
     for source in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         assert [bool(arrive(d, source)) for _ in range(5)] == [True] * 3 + [False] * 2
     d.wait_counts(rejected_rate=6, closed_refused=6, connections_accepted=15)
+
+
+@stream_grid("tcp4", pairs=MANY_AT_ONCE)
+def test_a_reload_bars_clients_and_no_proxies(echod, cell, tmp_path):
+    """Who is not allowed any more is closed; a connection without a client drains."""
+    allowed = ["192.0.2.0/24", "198.51.100.0/24"]
+    port = free_port()
+    d = echod(service(cell, tmp_path, port=port, allow=allowed))
+    gone, stays = arrive(d, "192.0.2.1"), arrive(d, "198.51.100.1")
+    own = d.connect()
+    own.sendall(OWN["v2-local"] + b"probe")
+    assert receive(own, 5) == b"probe"
+    due = d.connect()
+    due.sendall(v2()[:20])
+    d.wait_counts(connections_active=4)
+    d.write_conf([service(cell, tmp_path, port=port, allow=allowed[1:])])
+    d.reload()
+    for s in (gone, stays, own, due):
+        assert ended(s) == b""
+        s.close()
+    d.wait_counts(connections_active=0, closed_refused=1, closed_drain=3)
