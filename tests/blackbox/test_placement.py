@@ -8,11 +8,12 @@ import pytest
 
 import procs
 from grid import DATAGRAM_PAIRS, STREAM_PAIRS, TCP4, Cell, datagram_grid, stream_grid
-from harness import wait_for
+from harness import SANITIZE, wait_for
 from talk import at_end, exchange, payload, ping
 
 ALLOWED = sorted(os.sched_getaffinity(0))
 SPIN = dict(busy_poll=1000000)
+own_threads = pytest.mark.skipif(SANITIZE == "thread", reason="the sanitizer has threads, too")
 
 
 def ask(d, cell, data=b"ping"):
@@ -110,6 +111,7 @@ def pinned(d):
     return found
 
 
+@own_threads
 @stream_grid("tcp4", pairs=DATAGRAM_PAIRS)
 def test_cpus(echod, cell, tmp_path):
     """Executors go to the processors round robin."""
@@ -120,6 +122,7 @@ def test_cpus(echod, cell, tmp_path):
     ask(d, cell)
 
 
+@own_threads
 @datagram_grid("udp4", quick=())
 def test_cpus_of_datagrams(echod, cell, tmp_path):
     cpus = two()
@@ -128,6 +131,7 @@ def test_cpus_of_datagrams(echod, cell, tmp_path):
     ask(d, cell)
 
 
+@own_threads
 @stream_grid("tcp4", pairs=[("fork", "blocking"), ("thread", "blocking")])
 def test_cpus_of_clients(echod, cell, tmp_path):
     """Where each client has an executor, so do those; the one that accepts goes where it may."""
