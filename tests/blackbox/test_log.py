@@ -81,7 +81,7 @@ def check_flooded(d):
 def test_flood_of_connections(echod, cell, tmp_path, how):
     """Clients come, say something nasty, and reset, into a service that is full all the time: at
     most 100 lines."""
-    number = 500 if cell.one_at_a_time else 20000 if cell.engine == "blocking" else 200000
+    number = 500 if cell.one_at_a_time else 20000 if cell.engine == "blocking" else 50000
     d = echod(cell.service(tmp_path, max_clients=2, when_full=how, backlog=64))
     held = d.connect()
     ping(held)

@@ -82,7 +82,7 @@ def reaped(clients, pinger):
 
 @stream_grid("tcp4", pairs=MANY_AT_ONCE)
 def test_never_reading_crowd(echod, cell, tmp_path):
-    number = 500 if cell.model in ("fork", "thread") else 10000
+    number = 500 if cell.model in ("fork", "thread") else 10000 if cell.model == "iterative" else 3000
     d = echod(cell.service(tmp_path, buffer="16K", write_timeout=TIMEOUT, max_clients=2 * number,
                            socket={"SO_SNDBUF": BUFFER, "SO_RCVBUF": BUFFER}))
     honest = d.connect()
