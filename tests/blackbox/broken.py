@@ -59,7 +59,8 @@ class Server:
 
 
 class Stream(Server):
-    """Over TCP.  A defect is a method that is given each connection."""
+    """Over TCP.  A defect is a method that is given each connection.  With whole=N nothing is read
+    before N bytes are there: however a client cut them, one read takes them all."""
 
     def run(self):
         self.socket.settimeout(0.05)
@@ -69,6 +70,8 @@ class Stream(Server):
             except TimeoutError:
                 continue
             s.settimeout(10)
+            if "whole" in self.keys:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, self.keys["whole"])
             threading.Thread(target=self.one, args=(s,), daemon=True).start()
 
     def one(self, s):

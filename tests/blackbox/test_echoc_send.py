@@ -130,12 +130,12 @@ def test_broken_stream(defect, code, text):
 
 def test_place_of_damage():
     """The first damage is at the byte where it is."""
-    with broken.Stream("cuts") as server:
+    with broken.Stream("cuts", whole=5000) as server:
         r = echoc("send", "-v", "-W", "1", *server.words, stdin=payload(5000))
     assert r.code == DAMAGED, r
     # Only the end is missing of what one read took.
     assert "cut at 2048 of 5000 bytes" in r.err
-    with broken.Stream("duplicates") as server:
+    with broken.Stream("duplicates", whole=5000) as server:
         r = echoc("send", "-v", *server.words, stdin=payload(5000))
     assert "duplicated: at byte 5000 come those from 0 on again" in r.err, r
 
