@@ -16,6 +16,7 @@
 #include "executor.h"
 #include "pool.h"
 #include "timer.h"
+#include "turn.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -176,16 +177,6 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 	}
 }
 
-/* When to wake up although nothing happens. */
-static uint64_t next_deadline(const struct loop *l)
-{
-	int wait = wheel_wait(&l->wheel, l->ex->now);
-	uint64_t deadline = wait < 0 ? UINT64_MAX : l->ex->now + (uint64_t)wait;
-	uint64_t retry = l->acceptor.retry_at;
-
-	return retry > 0 && retry < deadline ? retry : deadline;
-}
-
 static void run(struct loop *l)
 {
 	struct executor *ex = l->ex;
@@ -193,18 +184,12 @@ static void run(struct loop *l)
 	executor_up(ex);
 	while (!ex->leaving && !(ex->draining && l->acceptor.open == 0)) {
 		int n = executor_wait_events(ex, l->acceptor.ep, l->events, EVENTS,
-					     next_deadline(l));
+					     turn_deadline(&l->wheel, &l->acceptor));
 
-		l->acceptor.waits++;
-		/* An empty wheel catches up at once; one that has timers would, tick by tick, with
-		 * all the time that nobody was there. */
-		if (l->wheel.count == 0)
-			wheel_advance(&l->wheel, ex->now, on_timer, l);
+		turn_begin(&l->wheel, &l->acceptor);
 		for (int i = 0; i < n && !ex->leaving; i++)
 			dispatch(l, &l->events[i]);
-		wheel_advance(&l->wheel, ex->now, on_timer, l);
-		if (l->acceptor.retry_at > 0 && ex->now >= l->acceptor.retry_at)
-			acceptor_resume(&l->acceptor);
+		turn_end(&l->wheel, &l->acceptor, on_timer, l);
 	}
 	for (struct entry *e = pool_first(&l->pool); e; e = pool_next(&l->pool, e))
 		conn_close(&e->conn, ex, C_CLOSED_DRAIN);

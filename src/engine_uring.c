@@ -17,6 +17,7 @@
 #include "executor.h"
 #include "flow.h"
 #include "slots.h"
+#include "turn.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -169,16 +170,6 @@ static void look(struct loop *l)
 	}
 }
 
-/* When to wake up although nothing happens. */
-static uint64_t next_deadline(const struct loop *l)
-{
-	int wait = wheel_wait(&l->flows.wheel, l->ex->now);
-	uint64_t deadline = wait < 0 ? UINT64_MAX : l->ex->now + (uint64_t)wait;
-	uint64_t retry = l->acceptor.retry_at;
-
-	return retry > 0 && retry < deadline ? retry : deadline;
-}
-
 static void run(struct loop *l)
 {
 	struct executor *ex = l->ex;
@@ -189,16 +180,11 @@ static void run(struct loop *l)
 	watch_bell(l);
 	while (!ex->leaving && !(swept && l->acceptor.open == 0)) {
 		watch_listeners(l);
-		l->acceptor.waits++;
-		executor_wait_by(ex, next_deadline(l), uring_wait, &l->uring);
-		/* An empty wheel catches up at once; one that has timers would, tick by tick, with
-		 * all the time that nobody was there. */
-		if (l->flows.wheel.count == 0)
-			wheel_advance(&l->flows.wheel, ex->now, flow_timer, &l->flows);
+		executor_wait_by(ex, turn_deadline(&l->flows.wheel, &l->acceptor), uring_wait,
+				 &l->uring);
+		turn_begin(&l->flows.wheel, &l->acceptor);
 		look(l);
-		wheel_advance(&l->flows.wheel, ex->now, flow_timer, &l->flows);
-		if (l->acceptor.retry_at > 0 && ex->now >= l->acceptor.retry_at)
-			acceptor_resume(&l->acceptor);
+		turn_end(&l->flows.wheel, &l->acceptor, flow_timer, &l->flows);
 		if (ex->draining && !ex->leaving && !swept && l->n_watched == 0) {
 			swept = true;
 			sweep(l);
