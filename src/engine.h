@@ -15,7 +15,8 @@ struct model;
 struct engine {
 	const char *name; /* as in the configuration: "epoll" */
 	const char *text; /* one phrase for --help and the manual page */
-	/* Accept on the executor's listeners and echo until told to stop (0, or -errno). */
+	/* Accept on the executor's listeners and echo until told to stop.  0, or -errno if it
+	 * cannot work in this process; ex->refused may say why. */
 	int (*serve)(struct executor *ex);
 	/* Echo one connected client to its end; it is closed on return.  NULL where the
 	 * engine has no such verb. */

@@ -21,6 +21,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,9 @@
 enum {
 	BATCH = 64,        /* datagrams answered before the others get their turn */
 	MIN_BUFFER = 4096, /* of a service */
-	LOOK = 256         /* completions taken out of the ring at once */
+	LOOK = 256,        /* completions taken out of the ring at once */
+	PATIENCE = 50,     /* looks for memory, */
+	PAUSE = 10         /* ms apart */
 };
 
 /* The upper byte of a completion's 64 bits, after those of flows. */
@@ -192,10 +195,27 @@ static void run(struct loop *l)
 	}
 }
 
+/* The memory of a ring counts as locked, for all processes of the user together, and is given
+ * back some time after the process that had it is gone: workers that replace others may have to
+ * wait for that. */
+static int set_up_ring(struct loop *l)
+{
+	uint32_t buffer = l->ex->worker->conf->buffer;
+	struct uring_refusal what;
+	int r = uring_init(&l->uring, buffer, &what);
+
+	for (int i = 0; i < PATIENCE && r == -ENOMEM; i++) {
+		poll(NULL, 0, PAUSE);
+		r = uring_init(&l->uring, buffer, &what);
+	}
+	if (r < 0)
+		uring_explain(&what, l->ex->refused, sizeof(l->ex->refused));
+	return r;
+}
+
 static int set_up(struct loop *l, struct dgram *dgram)
 {
 	const struct worker *w = l->ex->worker;
-	struct uring_refusal what;
 	int r;
 
 	l->watched = calloc(w->n_endpoints, sizeof(*l->watched));
@@ -207,7 +227,7 @@ static int set_up(struct loop *l, struct dgram *dgram)
 			return r;
 		l->dgram = dgram;
 	}
-	return uring_init(&l->uring, w->conf->buffer, &what);
+	return set_up_ring(l);
 }
 
 static int uring_serve(struct executor *ex)

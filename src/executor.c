@@ -44,13 +44,10 @@ void executor_up(struct executor *ex)
 /* The supervisor could have a ring and this process cannot: its limits or rights are others. */
 static int serve_otherwise(struct executor *ex)
 {
-	const struct engine *engine = ex->worker->conf->engine;
-	char text[ENGINE_TEXT_MAX] = "it works no more";
+	const struct engine *other = ex->worker->conf->engine->substitute;
 
-	engine->probe(text, sizeof(text));
-	log_event(EVENT_ENGINE_REFUSED, F_TEXT(ENGINE, engine->substitute->name),
-		  F_TEXT(WHAT, text));
-	return engine->substitute->serve(ex);
+	log_event(EVENT_ENGINE_REFUSED, F_TEXT(ENGINE, other->name), F_TEXT(WHAT, ex->refused));
+	return other->serve(ex);
 }
 
 int executor_serve(struct worker *w, unsigned index)
@@ -61,7 +58,7 @@ int executor_serve(struct worker *w, unsigned index)
 	executor_init(&ex, w, index);
 	placement_pin(w->conf, w->number - 1 + index);
 	r = w->conf->engine->serve(&ex);
-	if (r < 0 && w->conf->any_engine && w->conf->engine->substitute)
+	if (r < 0 && w->conf->any_engine && ex.refused[0])
 		r = serve_otherwise(&ex);
 	executor_deinit(&ex);
 	return r;

@@ -14,6 +14,8 @@ struct epoll_event;
 struct stats;
 struct worker;
 
+enum { EXECUTOR_TEXT_MAX = 160 };
+
 struct executor {
 	struct worker *worker;
 	const struct endpoint *endpoints; /* worker->n_endpoints that it serves */
@@ -25,6 +27,7 @@ struct executor {
 	uint64_t now;         /* ms, timer_now() of the latest wake-up */
 	uint64_t drain_since; /* ms */
 	char *scratch;        /* conf->buffer bytes to receive into, or NULL: see conn.c */
+	char refused[EXECUTOR_TEXT_MAX]; /* what serve() was refused and why, before it served */
 };
 
 /* Be executor INDEX of worker W. */

@@ -12,7 +12,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,8 +21,6 @@ enum {
 	REQUESTS = 512,     /* that wait to be told to the kernel */
 	COMPLETIONS = 4096, /* that wait to be looked at; more are kept by the kernel */
 	FEW_BUFFERS = 64,   /* offered at first */
-	PATIENCE = 50,      /* looks for memory, */
-	PAUSE = 10,         /* ms apart */
 	GROUP = 0,          /* of the buffers */
 	LINE = 64           /* bytes between two buffers */
 };
@@ -158,8 +155,11 @@ void uring_explain(const struct uring_refusal *what, char *text, size_t size)
 		 row->text ? " (" : "", row->text ? row->text : "", row->text ? ")" : "");
 }
 
-static int try(struct uring *u, uint32_t size, struct uring_refusal *what)
+/* Until a connection is stopped, two bursts may come in: half of BOUND each. */
+int uring_init(struct uring *u, uint32_t bound, struct uring_refusal *what)
 {
+	uint32_t size = bound / (2 * URING_BURST);
+
 	*u = (struct uring){.size = size < URING_BUFFER_MAX ? size : URING_BUFFER_MAX};
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		int r = steps[i].take(u);
@@ -173,22 +173,6 @@ static int try(struct uring *u, uint32_t size, struct uring_refusal *what)
 	}
 	uring_more_buffers(u);
 	return 0;
-}
-
-/* Until a connection is stopped, two bursts may come in: half of BOUND each.
- *
- * The memory of a ring counts as locked, for all processes of the user together, and is given
- * back some time after the process that had it is gone: workers that replace others may have to
- * wait for that. */
-int uring_init(struct uring *u, uint32_t bound, struct uring_refusal *what)
-{
-	int r = try(u, bound / (2 * URING_BURST), what);
-
-	for (int i = 0; i < PATIENCE && r == -ENOMEM; i++) {
-		poll(NULL, 0, PAUSE);
-		r = try(u, bound / (2 * URING_BURST), what);
-	}
-	return r;
 }
 
 void uring_deinit(struct uring *u)
