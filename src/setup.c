@@ -12,13 +12,12 @@
 #include "control.h"
 #include "listener.h"
 #include "log.h"
-#include "needs.h"
-#include "placement.h"
 #include "process.h"
 #include "setup_log.h"
 #include "shares.h"
 #include "supervisor.h"
 #include "timer.h"
+#include "trial.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -101,22 +100,6 @@ static bool same_sockets(const struct crew *c, const struct part *part)
 	return same;
 }
 
-/* Children have the processors that we may have. */
-static int try_placement(struct setup *t, const struct service_conf *service)
-{
-	char need[NEED_TEXT_MAX];
-	unsigned cpu;
-	int r = placement_try(service, &cpu);
-
-	if (r == -EPERM)
-		problems_add(t->problems, "service=%s cpus: %s", service->name,
-			     need_format(NEEDS_SCHEDULING, need));
-	else if (r < 0)
-		problems_add(t->problems, "service=%s cpus: echod cannot run on processor %u",
-			     service->name, cpu);
-	return r;
-}
-
 static int make_crew(struct setup *t, struct part *part)
 {
 	struct crew_sockets sockets = {.n = part->claim.n / part->claim.rows,
@@ -129,7 +112,7 @@ static int make_crew(struct setup *t, struct part *part)
 		part->kept = old;
 		return 0;
 	}
-	r = try_placement(t, part->service);
+	r = trial_of(t->conf, part->service, &t->identity, t->s->conf, t->problems);
 	if (r < 0)
 		return r;
 	sockets.endpoints = calloc(part->claim.n, sizeof(*sockets.endpoints));

@@ -7,8 +7,8 @@ import struct
 import subprocess
 from pathlib import Path
 
-SOURCES = [Path(__file__).resolve().parent.parent / "shim" / name
-           for name in ("shim.c", "fortified.c")]
+DIRECTORY = Path(__file__).resolve().parent.parent / "shim"
+SOURCES = ("shim.c", "fortified.c")
 
 # The words of struct panel in shim.c, in order.
 SETTINGS = ("seed", "cut_percent", "cut_most", "again_percent", "intr_percent",
@@ -20,12 +20,19 @@ WORDS = SETTINGS + COUNTS
 FOREVER = 0xFFFFFFFF
 
 
-def build(directory):
+def build(directory, sources=SOURCES):
     """Compile the library; returns its path."""
     library = directory / "shim.so"
     subprocess.run([os.environ.get("CC", "cc"), "-std=gnu17", "-O2", "-fPIC", "-shared", "-Wall",
-                    "-Wextra", "-Werror", "-o", str(library), *map(str, SOURCES), "-ldl"], check=True)
+                    "-Wextra", "-Werror", "-o", str(library), *(str(DIRECTORY / name) for name in sources), "-ldl"], check=True)
     return library
+
+
+def preload(library):
+    """The environment of a daemon that has LIBRARY."""
+    asan = os.environ.get("ASAN_OPTIONS", "")
+    return {"LD_PRELOAD": str(library),
+            "ASAN_OPTIONS": f"{asan}:verify_asan_link_order=0".lstrip(":")}
 
 
 class Panel:
@@ -37,9 +44,7 @@ class Panel:
         path.chmod(0o666)
         with open(path, "r+b") as f:
             self.words = mmap.mmap(f.fileno(), 4 * len(WORDS))
-        asan = os.environ.get("ASAN_OPTIONS", "")
-        self.env = {"LD_PRELOAD": str(library), "ECHOD_SHIM": str(path),
-                    "ASAN_OPTIONS": f"{asan}:verify_asan_link_order=0".lstrip(":")}
+        self.env = {**preload(library), "ECHOD_SHIM": str(path)}
 
     def set(self, **values):
         for name, value in values.items():

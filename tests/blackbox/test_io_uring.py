@@ -11,6 +11,7 @@ import sys
 import harness
 import procs
 import pytest
+import shim
 from grid import MANY_AT_ONCE, TCP4, TRANSPORTS, UDP4, io_uring_refused, stream_grid
 from harness import SANITIZE, SLOW
 from talk import Talker, converse, exchange, payload, ping, push_until_stuck
@@ -62,6 +63,56 @@ def test_named_is_refused(error, reason):
         assert done.returncode == 78
         assert done.stderr.strip().endswith(
             f'services[0].engine: "io_uring" cannot be used here: io_uring_setup: {reason}')
+
+
+@pytest.fixture(scope="module")
+def for_root_alone(tmp_path_factory):
+    """The environment of a daemon whose supervisor may have a ring and whose workers may not."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, whose workers put off what it may do")
+    return shim.preload(shim.build(tmp_path_factory.mktemp("disabled"), ["io_uring_disabled.c"]))
+
+
+WORKERS_EPERM = "io_uring_setup: " + REASONS[0][1]
+
+
+@needs_io_uring
+def test_named_is_refused_to_workers(echod, tmp_path, for_root_alone):
+    """What root may and its workers may not is refused at the start, with the reason."""
+    d = echod(TCP4.service(tmp_path, "prefork", "io_uring", name="a"), ready=False,
+              env=for_root_alone)
+    d.expect_error('service=a engine: "io_uring" cannot be used by its workers')
+    d.expected_exit = os.EX_NOPERM
+    d.spawn()
+    assert d.wait_exit() == os.EX_NOPERM
+    (line,) = d.lines("cannot be used by its workers")
+    assert line.endswith(WORKERS_EPERM)
+    assert not d.lines("worker.* started")
+
+
+@needs_io_uring
+def test_reload_is_refused_to_workers(echod, tmp_path, for_root_alone):
+    """So is a reload; what serves goes on."""
+    d = echod(TCP4.service(tmp_path, "prefork", "epoll"), env=for_root_alone)
+    s = d.connect()
+    d.expect_error("cannot be used by its workers|reload failed")
+    d.services[0].keys["engine"] = "io_uring"
+    d.write_conf()
+    d.reload(ok=False)
+    ping(s)
+    exchange(d.connect(), payload(1000))
+
+
+@needs_io_uring
+@pytest.mark.parametrize("model", ["iterative", "prefork", "prethread"])
+def test_auto_falls_back_in_the_worker(echod, tmp_path, for_root_alone, model):
+    """The supervisor took io_uring for auto, and the workers may not: they take epoll, and say
+    why once."""
+    d = echod(TCP4.service(tmp_path, model, "auto"), env=for_root_alone)
+    exchange(d.connect(), payload(100000))
+    assert d.lines("engine=io_uring")
+    for line in d.lines("notice: engine"):
+        assert WORKERS_EPERM in line and 'engine = "auto" takes epoll: ' in line
 
 
 @needs_liburing
