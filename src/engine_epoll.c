@@ -10,6 +10,7 @@
 #include "engines.h"
 
 #include "acceptor.h"
+#include "alarm.h"
 #include "conf.h"
 #include "conn.h"
 #include "dgram.h"
@@ -34,6 +35,7 @@ struct loop {
 	struct acceptor acceptor;
 	struct pool pool;
 	struct wheel wheel;
+	struct alarm alarm;
 	struct dgram *dgram; /* NULL: streams */
 	struct epoll_event events[EVENTS];
 };
@@ -172,6 +174,9 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 	case TAG_LEASH:
 		on_leash(l, ev->events);
 		break;
+	case TAG_EXTRA:
+		alarm_heard(&l->alarm);
+		break;
 	default:
 		acceptor_resume(&l->acceptor);
 	}
@@ -184,7 +189,7 @@ static void run(struct loop *l)
 	executor_up(ex);
 	while (!ex->leaving && !(ex->draining && l->acceptor.open == 0)) {
 		int n = executor_wait_events(ex, l->acceptor.ep, l->events, EVENTS,
-					     turn_deadline(&l->wheel, &l->acceptor));
+					     turn_deadline(&l->wheel, &l->acceptor, &l->alarm));
 
 		turn_begin(&l->wheel, &l->acceptor);
 		for (int i = 0; i < n && !ex->leaving; i++)
@@ -193,6 +198,16 @@ static void run(struct loop *l)
 	}
 	for (struct entry *e = pool_first(&l->pool); e; e = pool_next(&l->pool, e))
 		conn_close(&e->conn, ex, C_CLOSED_DRAIN);
+}
+
+/* Without it, every wait has a timeout. */
+static void watch_alarm(struct loop *l)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = tag_make(TAG_EXTRA, 0)};
+
+	alarm_init(&l->alarm);
+	if (epoll_ctl(l->acceptor.ep, EPOLL_CTL_ADD, l->alarm.fd, &ev) < 0)
+		alarm_deinit(&l->alarm);
 }
 
 static int epoll_serve(struct executor *ex)
@@ -213,7 +228,9 @@ static int epoll_serve(struct executor *ex)
 	}
 	r = acceptor_init(&l->acceptor, ex);
 	if (r == 0) {
+		watch_alarm(l);
 		run(l);
+		alarm_deinit(&l->alarm);
 		acceptor_deinit(&l->acceptor);
 	}
 	pool_deinit(&l->pool);

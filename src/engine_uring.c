@@ -12,6 +12,7 @@
 #include "engines.h"
 
 #include "acceptor.h"
+#include "alarm.h"
 #include "conf.h"
 #include "dgram.h"
 #include "executor.h"
@@ -36,7 +37,7 @@ enum {
 };
 
 /* The upper byte of a completion's 64 bits, after those of flows. */
-enum { LISTENER = FLOW_TAGS, LEASH, BELL };
+enum { LISTENER = FLOW_TAGS, LEASH, BELL, ALARM };
 
 /* One executor's reactor. */
 struct loop {
@@ -44,6 +45,7 @@ struct loop {
 	struct uring uring;
 	struct acceptor acceptor;
 	struct flows flows;
+	struct alarm alarm;
 	struct dgram *dgram; /* NULL: streams */
 	bool *watched;       /* [endpoints]: the ring watches it */
 	unsigned n_watched;
@@ -100,6 +102,13 @@ static void watch_bell(struct loop *l)
 		uring_poll_edges(&l->uring, l->ex->worker->slots->bell, EPOLLIN, tag(BELL, 0));
 }
 
+/* Nor is the alarm.  Without it, every wait has a timeout. */
+static void watch_alarm(struct loop *l)
+{
+	if (l->alarm.fd >= 0)
+		uring_poll_edges(&l->uring, l->alarm.fd, EPOLLIN, tag(ALARM, 0));
+}
+
 /* Told to drain: take what has reached us, no more after that.  Once more when no listener is
  * watched any longer: a wake-up that was meant for us alone may have been on its way. */
 static void sweep(struct loop *l)
@@ -134,6 +143,15 @@ static void on_bell(struct loop *l, uint32_t flags)
 		on_listener(l, i);
 }
 
+static void on_alarm(struct loop *l, const struct io_uring_cqe *cqe)
+{
+	alarm_heard(&l->alarm);
+	if (cqe->res < 0)
+		alarm_deinit(&l->alarm);
+	else if (!(cqe->flags & IORING_CQE_F_MORE))
+		watch_alarm(l);
+}
+
 static void dispatch(struct loop *l, const struct io_uring_cqe *cqe)
 {
 	size_t i = (size_t)(cqe->user_data & UINT32_MAX);
@@ -152,6 +170,9 @@ static void dispatch(struct loop *l, const struct io_uring_cqe *cqe)
 		break;
 	case BELL:
 		on_bell(l, cqe->flags);
+		break;
+	case ALARM:
+		on_alarm(l, cqe);
 		break;
 	default:
 		flow_complete(&l->flows, cqe->user_data, cqe->res, cqe->flags);
@@ -181,10 +202,11 @@ static void run(struct loop *l)
 	executor_up(ex);
 	watch_leash(l);
 	watch_bell(l);
+	watch_alarm(l);
 	while (!ex->leaving && !(swept && l->acceptor.open == 0)) {
 		watch_listeners(l);
-		executor_wait_by(ex, turn_deadline(&l->flows.wheel, &l->acceptor), uring_wait,
-				 &l->uring);
+		executor_wait_by(ex, turn_deadline(&l->flows.wheel, &l->acceptor, &l->alarm),
+				 uring_wait, &l->uring);
 		turn_begin(&l->flows.wheel, &l->acceptor);
 		look(l);
 		turn_end(&l->flows.wheel, &l->acceptor, flow_timer, &l->flows);
@@ -246,7 +268,9 @@ static int uring_serve(struct executor *ex)
 	acceptor_init_bare(&l->acceptor, ex);
 	r = set_up(l, &dgram);
 	if (r == 0) {
+		alarm_init(&l->alarm);
 		run(l);
+		alarm_deinit(&l->alarm);
 		uring_deinit(&l->uring);
 		flow_deinit(&l->flows);
 	}

@@ -126,13 +126,13 @@ void wheel_advance(struct wheel *w, uint64_t now, void (*fire)(struct timer *t, 
 /* The first used slot of LEVEL after FROM, as a distance 1 to 256; 0 if there is none. */
 static unsigned distance(const struct wheel *w, int level, uint64_t from)
 {
-	for (unsigned d = 1; d <= WHEEL_SLOTS; d++) {
+	for (unsigned d = 1; d <= WHEEL_SLOTS;) {
 		unsigned i = (unsigned)(from + d) & MASK;
+		uint64_t word = w->used[level][i / 64] >> (i % 64);
 
-		if (w->used[level][i / 64] == 0)
-			d += 63 - i % 64; /* skip the rest of an empty word */
-		else if (w->used[level][i / 64] & (UINT64_C(1) << (i % 64)))
-			return d;
+		if (word)
+			return d + (unsigned)__builtin_ctzll(word);
+		d += 64 - i % 64;
 	}
 	return 0;
 }

@@ -3,17 +3,18 @@
 #include "turn.h"
 
 #include "acceptor.h"
+#include "alarm.h"
 #include "executor.h"
 
 #include <stddef.h>
 
-uint64_t turn_deadline(const struct wheel *w, const struct acceptor *a)
+uint64_t turn_deadline(const struct wheel *w, const struct acceptor *a, struct alarm *alarm)
 {
 	uint64_t now = a->executor->now, retry = a->retry_at;
 	int wait = wheel_wait(w, now);
 	uint64_t deadline = wait < 0 ? UINT64_MAX : now + (uint64_t)wait;
 
-	return retry > 0 && retry < deadline ? retry : deadline;
+	return alarm_set(alarm, now, retry > 0 && retry < deadline ? retry : deadline);
 }
 
 /* An empty wheel catches up at once; one that has timers would, tick by tick, with all the

@@ -7,9 +7,11 @@
 #include "timer.h"
 
 struct acceptor;
+struct alarm;
 
-/* When to wake up although nothing happens: ms, UINT64_MAX = never. */
-uint64_t turn_deadline(const struct wheel *w, const struct acceptor *a);
+/* Set ALARM, which the reactor watches, to when there is something to do although nothing
+ * happens.  Returns until when to wait (ms; UINT64_MAX: without end): see alarm_set(). */
+uint64_t turn_deadline(const struct wheel *w, const struct acceptor *a, struct alarm *alarm);
 
 /* It has woken up: call before anything of what has come is looked at; */
 void turn_begin(struct wheel *w, struct acceptor *a);
