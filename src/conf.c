@@ -50,7 +50,7 @@ static void choose_engine(struct conf *conf, struct service_conf *s, struct comp
 	char text[ENGINE_TEXT_MAX];
 
 	s->any_engine = true;
-	s->engine = engine_auto(s->model, s->protocol);
+	s->engine = engine_auto(s->model);
 	if (!s->engine->substitute || (!conf->engine_refused && engine_works(s->engine, text)))
 		return;
 	s->engine = s->engine->substitute;

@@ -3,8 +3,6 @@
 #ifndef ECHOD_ENGINE_H
 #define ECHOD_ENGINE_H
 
-#include "protocol.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -35,9 +33,9 @@ extern const struct engine *const engines[];
 /* The engine called NAME, or NULL. */
 const struct engine *engine_find(const char *name);
 
-/* What "auto" means for MODEL and PROTOCOL: blocking where one connection is echoed
- * (per_client), else what was measured to be best.  It may not work here. */
-const struct engine *engine_auto(const struct model *model, enum protocol protocol);
+/* What "auto" means for MODEL: blocking where one connection is echoed (per_client), else what
+ * was measured to be best.  It may not work here. */
+const struct engine *engine_auto(const struct model *model);
 
 /* Whether ENGINE can work here; if not, TEXT says what is refused and why. */
 bool engine_works(const struct engine *engine, char text[ENGINE_TEXT_MAX]);

@@ -34,7 +34,7 @@ void setup_log_engine(const struct conf *conf)
 	for (size_t i = 0; i < conf->n_services && conf->engine_refused; i++) {
 		const struct service_conf *c = &conf->services[i];
 
-		if (c->any_engine && c->engine != engine_auto(c->model, c->protocol)) {
+		if (c->any_engine && c->engine != engine_auto(c->model)) {
 			log_event(EVENT_ENGINE_REFUSED, F_TEXT(ENGINE, c->engine->name),
 				  F_TEXT(WHAT, conf->engine_refused));
 			return;

@@ -111,10 +111,9 @@ def io_uring_refused():
     return r.stderr.strip() if r.returncode else ""
 
 
-def auto_engine(protocol="tcp"):
-    """What "auto" means for what serves PROTOCOL."""
-    stream = protocol not in ("udp", "unix-dgram")
-    return "io_uring" if stream and not io_uring_refused() else "epoll"
+def auto_engine():
+    """What "auto" means where an executor serves many."""
+    return "epoll" if io_uring_refused() else "io_uring"
 
 
 def _cells(pairs, names, quick):

@@ -118,8 +118,9 @@ def test_listen():
         "--listen: ok",
         f"  echo-tcp: tcp 127.0.0.1:7, [::1]:7; model prethread, engine {auto_engine()}, workers 3, "
         "max_clients 1024",
-        "  echo-udp: udp *:7; model prethread, engine epoll, workers 3",
-        "  echo-unix-dgram: unix-dgram @x; model prethread, engine epoll, workers 3"]
+        f"  echo-udp: udp *:7; model prethread, engine {auto_engine()}, workers 3",
+        f"  echo-unix-dgram: unix-dgram @x; model prethread, engine {auto_engine()}, "
+        "workers 3"]
 
 
 @pytest.mark.parametrize("arguments, line", [
