@@ -264,11 +264,23 @@ void uring_more_buffers(struct uring *u)
 		uring_give_back(u, id);
 }
 
+/* Enter the kernel, which makes completions only meanwhile.  To look, without waiting, is a call
+ * of its own: a wait of no time is still one for the scheduler and its timers. */
+static int enter(struct uring *u, int ms)
+{
+	struct __kernel_timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+	struct io_uring_cqe *first;
+
+	if (ms < 0)
+		return io_uring_submit_and_wait(&u->ring, 1);
+	if (ms == 0)
+		return io_uring_submit_and_get_events(&u->ring);
+	return io_uring_submit_and_wait_timeout(&u->ring, &first, 1, &time, NULL);
+}
+
 int uring_wait(void *arg, int ms)
 {
 	struct uring *u = arg;
-	struct __kernel_timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-	struct io_uring_cqe *first;
 	unsigned n;
 	int r;
 
@@ -276,10 +288,7 @@ int uring_wait(void *arg, int ms)
 		io_uring_buf_ring_advance(u->list, u->offered);
 	u->offered = 0;
 	u->more = false;
-	if (ms < 0)
-		r = io_uring_submit_and_wait(&u->ring, 1);
-	else
-		r = io_uring_submit_and_wait_timeout(&u->ring, &first, 1, &time, NULL);
+	r = enter(u, ms);
 	n = io_uring_cq_ready(&u->ring);
 	return n > 0 || r >= 0 || r == -ETIME ? (int)n : r;
 }
