@@ -153,7 +153,7 @@ static bool is_path(const char *path)
 /* The place that PATH names in ROOT, or NULL with a complaint. */
 static struct conf_node **find(struct conf_node *root, const char *path, struct complaints *c)
 {
-	struct conf_node **at = &root;
+	struct conf_node **at = NULL;
 	const char *p = path;
 	char walked[128];
 	struct step step;
@@ -163,12 +163,13 @@ static struct conf_node **find(struct conf_node *root, const char *path, struct 
 			    path);
 		return NULL;
 	}
-	do {
-		parse_step(p, p == path, &step);
+	while (parse_step(p, p == path, &step)) {
 		snprintf(walked, sizeof(walked), "%.*s", (int)(p - path), path);
-		at = follow(*at, &step, walked, c);
+		at = follow(at ? *at : root, &step, walked, c);
+		if (!at)
+			break;
 		p = step.end;
-	} while (at && *p);
+	}
 	return at;
 }
 

@@ -206,6 +206,7 @@ static void set_text(const struct setting *s)
 	memcpy(&old, s->field, sizeof(old));
 	free(old);
 	memcpy(s->field, &copy, sizeof(copy));
+	/* cppcheck-suppress memleak ; the field has it */
 }
 
 static void set_mode(const struct setting *s)

@@ -41,11 +41,10 @@ static void read_fact(const struct cmsghdr *c, struct question *q)
 
 	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
 		q->tos = data[0];
-	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) {
-		memcpy(&q->ttl, data, sizeof(q->ttl));
 	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
 		memcpy(&q->tos, data, sizeof(q->tos));
-	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT) {
+	} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+		   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
 		memcpy(&q->ttl, data, sizeof(q->ttl));
 	} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
 		memcpy(&t, data, sizeof(t));

@@ -161,7 +161,7 @@ static void deafen(const struct listener *l)
 		self.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (self.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&self.in6.sin6_addr))
 		self.in6.sin6_addr = in6addr_loopback;
-	connect(l->endpoint.fd, &self.sa, self.len);
+	(void)connect(l->endpoint.fd, &self.sa, self.len); /* if it cannot, it hears on */
 }
 
 struct listener *listener_shut(struct listener *l)

@@ -129,8 +129,11 @@ static int thread_run(struct worker *w)
 	if (!h)
 		return -ENOMEM;
 	h->over = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (h->over < 0)
-		return -errno;
+	if (h->over < 0) {
+		r = -errno;
+		free(h);
+		return r;
+	}
 	executor_init(&h->ex, w, 0);
 	pthread_attr_init(&h->attr);
 	pthread_attr_setdetachstate(&h->attr, PTHREAD_CREATE_DETACHED);

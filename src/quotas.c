@@ -7,6 +7,8 @@
 #include "limiter.h"
 #include "sources.h"
 
+#include <assert.h>
+
 /* Whoever wants memory for something takes it from here; or only counts it. */
 struct purse {
 	char *at; /* NULL: count */
@@ -75,8 +77,10 @@ struct quotas *quotas_init(void *at, const struct service_conf *conf, uint32_t m
 			   const struct siphash_key *key)
 {
 	struct purse p = {.at = at};
-	struct quotas *l = take(&p, sizeof(*l));
+	struct quotas *l;
 
+	assert(at); /* else it would only be counted */
+	l = take(&p, sizeof(*l));
 	l->key = *key;
 	lay_out(&p, l, conf, max_clients);
 	return l;

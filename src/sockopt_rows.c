@@ -47,7 +47,7 @@ static const struct sockopt_word timestamping[] = {
 };
 
 /* name, level and option of a row in one word */
-#define ROW(level_, option_) .name = #option_, .level = level_, .option = option_
+#define ROW(level_, option_) .name = #option_, .level = (level_), .option = (option_)
 
 const struct sockopt_row sockopts[] = {
 	{ROW(SOL_SOCKET, SO_BROADCAST), .type = OPT_BOOL, .protocols = UDP,

@@ -161,7 +161,7 @@ json_t *varlink_text(const char *text)
 	json_t *made = text ? json_string(text) : json_null();
 	char *copy;
 
-	if (made)
+	if (made || !text)
 		return made;
 	copy = strdup(text);
 	if (!copy)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define FIELD(name_) .offset = offsetof(struct path_conf, name_)
-#define ONLY(value_) .kind = ARG_CHOICE, .value = value_, FIELD(only)
+#define ONLY(value_) .kind = ARG_CHOICE, .value = (value_), FIELD(only)
 
 struct check {
 	const char *name;
@@ -212,8 +212,11 @@ static int path(const struct path_conf *conf, const struct target *target)
 	json_t *list = json_array(), *o;
 	int code;
 
-	if (!p.in || !list)
+	if (!p.in || !list) {
+		json_decref(list);
+		free(p.in);
 		return exits_say(EXITS_SYSTEM, "path", "out of memory");
+	}
 	interrupt_catch();
 	code = examine(&p, list);
 	if (conf->json) {

@@ -16,7 +16,7 @@
 #define DEADLINE                                                                   \
  .name = "deadline", .argument = "SECONDS", .kind = ARG_SECONDS, .min = MOMENT_MS, \
  .max = 86400LL * 365 * MOMENT_S, FIELD(deadline)
-#define OUTPUT(value_) .kind = ARG_CHOICE, .value = value_, FIELD(output)
+#define OUTPUT(value_) .kind = ARG_CHOICE, .value = (value_), FIELD(output)
 
 /* "100.0,20%" */
 static int take_limit(void *field, const char *text, const char **why)

@@ -61,12 +61,14 @@ static int write_latencies(const struct comparison *c, const char *dir)
 	compare_report_order(c, order);
 	for (unsigned i = 0; i < c->n && f; i++) {
 		const struct contender *s = &c->server[order[i]];
-		double last = s->latency->total ? (double)s->latency->total : 1;
+		double last = s->latency->total ? (double)s->latency->total : 1, x = 1;
 
 		fprintf(f, "# %s\n", s->name);
-		for (double x = 1; x <= last; x *= 1.1)
+		while (x <= last) {
 			fprintf(f, "%.6g %.3f\n", x,
 				(double)hist_percentile(s->latency, 100 - 100 / x) / 1e3);
+			x *= 1.1;
+		}
 		fputs("\n\n", f);
 	}
 	return done(f);

@@ -87,7 +87,8 @@ static void search(struct path *p, int pmtudisc, struct search *s)
 static void details(const struct search *s, size_t head, struct verdict *v)
 {
 	json_object_set_new(v->details, "largest", json_integer((json_int_t)s->largest));
-	json_object_set_new(v->details, "packet", json_integer((json_int_t)(s->largest + head)));
+	json_object_set_new(v->details, "packet",
+			    json_integer((json_int_t)s->largest + (json_int_t)head));
 	json_object_set_new(v->details, "cut_at",
 			    s->cut ? json_integer((json_int_t)s->cut) : json_null());
 	json_object_set_new(v->details, "icmp_mtu", s->mtu ? json_integer(s->mtu) : json_null());

@@ -55,7 +55,7 @@ static int take_option(void *field, const char *text, const char **why)
 }
 
 #define FIELD(name_) .offset = offsetof(struct sock_conf, name_)
-#define TRANSPORT(p) .kind = ARG_CHOICE, .value = p, FIELD(protocol)
+#define TRANSPORT(p) .kind = ARG_CHOICE, .value = (p), FIELD(protocol)
 
 enum { N_TRANSPORT = 4 /* rows that choose it, at the begin */ };
 
