@@ -103,6 +103,12 @@ def test_status_of_one_service(daemon, tmp_path, path):
     assert d.alive()
 
 
+def test_status_tells_the_processors(daemon, tmp_path, path):
+    daemon(TCP4.service(tmp_path, cpus=[0]))
+    service, = ask(path, "GetStatus")["services"]
+    assert service["settings"]["cpus"] == [0]
+
+
 def test_rates(daemon, tmp_path, path):
     """Rates are those of about the last second, and fall to nothing."""
     d = daemon(TCP4.service(tmp_path, "prefork", "epoll"), UDP4.service(tmp_path, "prefork"))

@@ -116,6 +116,31 @@ def test_spawn_fails_now_and_then(echod, tmp_path, shim, model, what):
         s.close()
 
 
+@pytest.mark.threads
+def test_worker_cannot_make_its_threads(echod, tmp_path, shim):
+    """There is no half of a worker: it ends and says why, until the next has all its threads."""
+    d = echod(TCP4.service(tmp_path, "prethread", "epoll", workers=3), env=shim.env)
+    d.expect_error("cannot serve")
+    shim.set(thread_errno=errno.EAGAIN, thread_left=2)
+    os.kill(d.workers()[0], signal.SIGKILL)
+    ping(d.connect(timeout=20.0))
+    assert shim.thread_left == 0
+    d.wait_line("worker 1 cannot serve")
+
+
+def test_not_ready_without_workers(echod, tmp_path, shim):
+    """echod is ready when its workers are, and not when it only listens."""
+    d = echod(Cell("prefork", "epoll", TCP4).service(tmp_path), env=shim.env, ready=False)
+    d.expect_error("fork|worker")
+    shim.set(fork_skip=1, fork_errno=errno.EAGAIN, fork_left=FOREVER)  # the first is the logger
+    d.spawn()
+    wait_for("workers to be tried", lambda: shim.did_fork > 5, 3.0)
+    assert not d.lines("ready: ")
+    shim.calm()
+    d.wait_line("ready: ")
+    ping(d.connect())
+
+
 def test_supervisor_cannot_fork(echod, tmp_path, shim):
     """A worker died and fork fails: the supervisor tries again until it succeeds."""
     d = echod(Cell("iterative", "epoll", TCP4).service(tmp_path), env=shim.env)

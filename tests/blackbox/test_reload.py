@@ -279,16 +279,18 @@ def test_occupied_address_changes_nothing(echod, tmp_path, name):
     holder.bind(taken.address)
     if not taken.transport.datagram:
         holder.listen(1)
-    d = echod(keep)
+    kept_udp = UDP4.service(tmp_path, "prefork", "epoll", name="kept-udp", workers=2)
+    d = echod(keep, kept_udp)
     d.expect_error("taken|reload failed|in use")
     workers = d.workers("keep")
-    s = d.connect()
+    s, u = d.connect(), d.connect(kept_udp)
     d.write_conf([new, taken])
-    d.services = [keep]
+    d.services = [keep, kept_udp]
     start = d.mark()
     d.reload(ok=False)
     assert d.lines(taken.listen, start), "the message names the address"
     ping(s)
+    ping(u)
     assert d.workers("keep") == workers
     with pytest.raises(ConnectionRefusedError):
         new.connect()

@@ -222,6 +222,31 @@ def test_groups(serve, client, network, cell):
     d.wait_count("datagrams_out", 5)
 
 
+def test_groups_follow_a_reload(serve, client):
+    """A group that is not configured any more is left; an interface that is not there is told of,
+    and costs no more than its groups."""
+    d = serve(Cell("iterative", "epoll", UDP4), udp={"groups": ["239.9.9.9"], "interface": "veth0"})
+    s, fence = client(), ("10.9.0.1", PORT)
+    d.expect_error("udp.interface: No such device")
+
+    def change(groups, interface):
+        d.services[0].keys["udp"] = {"groups": groups, "interface": interface}
+        d.write_conf()
+        d.reload()
+
+    def answered(group):
+        s.sendto(b"group", (group, PORT))
+        assert s.recvfrom(100)[0] == b"group"
+
+    answered("239.9.9.9")
+    change(["239.9.9.8"], "veth0")
+    answered("239.9.9.8")
+    not_answered(s, ("239.9.9.9", PORT), fence)
+    change(["239.9.9.9"], "nosuch")
+    d.wait_line("udp.interface: No such device")
+    not_answered(s, ("239.9.9.9", PORT), fence)
+
+
 @datagram_grid("udp4")
 def test_bound_to_one_address(serve, client, cell):
     """A service on one address does not hear the others, nor broadcasts to them."""

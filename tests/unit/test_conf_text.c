@@ -111,6 +111,8 @@ static const struct {
 	{"a = -;", "main:1: syntax error: - is not a number"},
 	{"a = 1LLL;", "main:1: syntax error: 1LLL is not a number"},
 	{"a = 64K;", "main:1: syntax error: 64K is not a number"},
+	{"a = 00000000000000000000000000000000000000000000000000000000000000001;",
+	 "main:1: syntax error: 0000000000000000000000000000000000000000 is not a number"},
 	{"a = \"x;\nb = 1;", "main:1: syntax error: a string does not end on its line"},
 	{"a = \"x", "main:1: syntax error: a string does not end on its line"},
 	{"a = \"x\\", "main:1: syntax error: a backslash in a string begins one of \\\\ \\\" \\n "

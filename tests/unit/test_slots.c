@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -234,6 +235,32 @@ static void patience_only_shrinks(void **state)
 	assert_int_equal(before, 6000);
 }
 
+static struct slots *watched;
+
+static void free_one(int number)
+{
+	(void)number;
+	mprotect(watched, slots_size(N), PROT_READ | PROT_WRITE);
+	slots_release(watched, 7);
+}
+
+/* A slot is freed just before the first store, which says that somebody waits: for nobody is
+ * rung then, so who begins to wait must look again. */
+static void who_begins_to_wait_looks_again(void **state)
+{
+	struct sigaction on_store = {.sa_handler = free_one, .sa_flags = (int)SA_RESETHAND};
+	uint32_t hint = 0;
+
+	watched = *state;
+	for (int i = 0; i < N; i++)
+		slots_claim(watched, ME, &hint);
+	sigaction(SIGSEGV, &on_store, NULL);
+	assert_int_equal(mprotect(watched, slots_size(N), PROT_READ), 0);
+	assert_int_equal(slots_claim_or_wait(watched, ME, &hint), 7);
+	signal(SIGSEGV, SIG_DFL);
+	assert_false(rang(watched));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +277,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(holds_between_processes, setup, teardown),
 		cmocka_unit_test_setup_teardown(patience_ends_as_slots_do, setup, teardown),
 		cmocka_unit_test_setup_teardown(patience_only_shrinks, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_begins_to_wait_looks_again, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
