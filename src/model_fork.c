@@ -3,7 +3,8 @@
  * client's socket, and reaps its children as they end, so that no zombie stays.
  *
  * When no child can be made, the client in hand is kept and the others stay in the backlog
- * until one can. */
+ * until one can; a parent that is to drain, and has no child whose end could make room, serves
+ * it by itself. */
 #include "models.h"
 
 #include "acceptor.h"
@@ -99,11 +100,10 @@ static void hand_over(struct parent *p, const struct client *client)
 		p->children++;
 		p->made++;
 		slots_give(p->ex.worker->slots, client->slot, me, pid);
+		close(client->fd);
 	} else {
-		stats_add(p->ex.stats, C_CLOSED_DRAIN, 1);
-		slots_release(p->ex.worker->slots, client->slot);
+		p->ex.worker->conf->engine->echo(&p->ex, client);
 	}
-	close(client->fd);
 	acceptor_left(&p->acceptor);
 }
 

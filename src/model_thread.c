@@ -3,7 +3,8 @@
  * its own; it echoes and ends.
  *
  * When no thread can be made, the client in hand is kept and the others stay in the
- * backlog until one can. */
+ * backlog until one can; who is to drain, and has no thread whose end could make room, serves it
+ * by himself. */
 #include "models.h"
 
 #include "acceptor.h"
@@ -92,9 +93,7 @@ static void hand_over(struct host *h, const struct client *client)
 	}
 	if (r == 0)
 		return;
-	close(client->fd);
-	stats_add(h->ex.stats, C_CLOSED_DRAIN, 1);
-	slots_release(h->ex.worker->slots, client->slot);
+	h->ex.worker->conf->engine->echo(&h->ex, client);
 	acceptor_left(a);
 }
 

@@ -12,7 +12,7 @@ import procs
 from grid import TCP4, Cell, stream_grid
 from harness import SLACK, SLOW, wait_for
 from shim import FOREVER
-from talk import exchange, payload, ping
+from talk import at_end, exchange, payload, ping
 
 # Errors of the resource kind pause the acceptor; the others belong to one connection.
 SCARCE = {"EMFILE": "accept_emfile", "ENFILE": "accept_enfile", "ENOBUFS": "accept_enobufs",
@@ -103,6 +103,19 @@ def test_cannot_spawn(echod, tmp_path, shim, model, what, error):
         assert s.recv(100) == b"wait%d" % i
     assert d.count("spawn_failed") > 0
     assert len([x for x in d.log().splitlines() if " info: " not in x]) < 10
+
+
+@pytest.mark.parametrize("model,what", [("fork", "fork"), ("thread", "thread")])
+def test_cannot_spawn_to_the_end(echod, tmp_path, shim, model, what):
+    """Told to stop while no process or thread is to be had: the client in hand is served."""
+    d = echod(TCP4.service(tmp_path, model), env=shim.env)
+    shim.set(**{f"{what}_errno": errno.EAGAIN, f"{what}_left": FOREVER})
+    s = d.connect()
+    s.sendall(b"in hand")
+    wait_for("a failure", lambda: getattr(shim, f"did_{what}"))
+    d.signal(signal.SIGTERM)
+    assert s.recv(100) == b"in hand"
+    wait_for("FIN", lambda: at_end(s) == "eof", 1.0)
 
 
 @pytest.mark.parametrize("model,what", [("fork", "fork"), ("thread", "thread")])
