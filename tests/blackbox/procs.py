@@ -96,6 +96,15 @@ def cpu_seconds(pids):
     return ticks / TICKS
 
 
+def pss_kib(pid):
+    """Memory of PID, KiB; of what it shares with others its share."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(x.split()[1]) for x in text.splitlines() if x.startswith("Pss:"))
+
+
 def private_kib(pids):
     """Memory that PIDS do not share with others, KiB: what holding data costs."""
     total = 0
