@@ -6,6 +6,8 @@
  * The panel is a file that all of them map; its path stands in ECHOD_FAIL.  run.py writes which
  * call, which time, with which errno, and reads how often it was made. */
 #define _GNU_SOURCE
+#include "fail.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
@@ -13,9 +15,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -33,29 +32,16 @@
 #define O_RDWR    02
 #define O_CLOEXEC 02000000
 
-struct panel {
-	char call[32];       /* the name; it never changes once the daemon runs */
-	uint32_t position;   /* the first is 1 */
-	uint32_t error;      /* errno */
-	_Atomic uint32_t at; /* how many were made */
-};
-
 static struct panel *panel;
-
-/* A call: the panel is looked at once, and then all that are not meant cost a comparison. */
-struct call {
-	const char *name;
-	bool meant;
-};
-
-#define MOST 64
-static struct call *calls[MOST];
+static struct call *calls[MOST_CALLS];
 static unsigned n_calls;
 
-static void known(struct call *call)
+void fail_known(struct call *call)
 {
-	if (n_calls < MOST)
-		calls[n_calls++] = call;
+	if (n_calls == MOST_CALLS)
+		abort();
+	call->index = n_calls;
+	calls[n_calls++] = call;
 }
 
 __attribute__((constructor)) static void open_panel(void)
@@ -64,23 +50,24 @@ __attribute__((constructor)) static void open_panel(void)
 	int (*real_open)(const char *, int, mode_t) = dlsym(RTLD_NEXT, "open");
 	int fd = path ? real_open(path, O_RDWR | O_CLOEXEC, 0) : -1;
 	void *(*real_mmap)(void *, size_t, int, int, int, off_t) = dlsym(RTLD_NEXT, "mmap");
-	void *map;
+	struct panel *map;
 
 	if (fd < 0)
 		return;
-	map = real_mmap(NULL, sizeof(*panel), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	map = real_mmap(NULL, sizeof(*map), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	if (map == MAP_FAILED)
 		return;
-	for (unsigned i = 0; i < n_calls; i++)
-		calls[i]->meant = strcmp(calls[i]->name, ((struct panel *)map)->call) == 0;
+	for (unsigned i = 0; i < n_calls; i++) {
+		calls[i]->meant = strcmp(calls[i]->name, map->call) == 0;
+		strncpy(map->calls[i].name, calls[i]->name, sizeof(map->calls[i].name) - 1);
+	}
 	panel = map;
 }
 
-/* Is this the one?  Sets errno. */
-static bool fails(const struct call *call)
+bool fail_now(struct call *call)
 {
-	if (!call->meant || ++panel->at != panel->position)
+	if (!panel || ++panel->calls[call->index].made != panel->position || !call->meant)
 		return false;
 	errno = (int)panel->error;
 	return true;
@@ -88,16 +75,16 @@ static bool fails(const struct call *call)
 
 /* FAIL(what it returns, its name, (parameters), (arguments), what it returns when it fails) */
 #define FAIL(type, name, parameters, arguments, failed)           \
- static struct call call_##name = {#name, false};                 \
+ static struct call call_##name = {#name, 0, false};              \
  __attribute__((constructor(101))) static void known_##name(void) \
  {                                                                \
-  known(&call_##name);                                            \
+  fail_known(&call_##name);                                       \
  }                                                                \
  type name parameters                                             \
  {                                                                \
   static type(*real) parameters;                                  \
                                                                   \
-  if (fails(&call_##name))                                        \
+  if (fail_now(&call_##name))                                     \
    return failed;                                                 \
   if (!real)                                                      \
    real = (type(*) parameters)dlsym(RTLD_NEXT, #name);            \
@@ -164,25 +151,54 @@ extern void *__libc_malloc(size_t n);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t n);
 
-static struct call call_malloc = {"malloc", false};
+static struct call call_malloc = {.name = "malloc"};
+static _Thread_local unsigned spared;
 
 __attribute__((constructor(101))) static void known_malloc(void)
 {
-	known(&call_malloc);
+	fail_known(&call_malloc);
+}
+
+static bool no_memory(void)
+{
+	return spared == 0 && fail_now(&call_malloc);
 }
 
 void *malloc(size_t n)
 {
-	return fails(&call_malloc) ? NULL : __libc_malloc(n);
+	return no_memory() ? NULL : __libc_malloc(n);
 }
 
 void *calloc(size_t n, size_t size)
 {
-	return fails(&call_malloc) ? NULL : __libc_calloc(n, size);
+	return no_memory() ? NULL : __libc_calloc(n, size);
 }
 
 void *realloc(void *p, size_t n)
 {
-	return fails(&call_malloc) ? NULL : __libc_realloc(p, n);
+	return no_memory() ? NULL : __libc_realloc(p, n);
+}
+
+/* libconfig does not look at what it gets: 1.5 dies, 1.7 ends the process.  That is not ours
+ * to mend, and it has memory. */
+void config_init(void *config)
+{
+	void (*real)(void *) = (void (*)(void *))dlsym(RTLD_NEXT, "config_init");
+
+	spared++;
+	real(config);
+	spared--;
+}
+
+int config_read_string(void *config, const char *text)
+{
+	int (*real)(void *, const char *) =
+		(int (*)(void *, const char *))dlsym(RTLD_NEXT, "config_read_string");
+	int r;
+
+	spared++;
+	r = real(config, text);
+	spared--;
+	return r;
 }
 #endif

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What can fail: each call of libc that a process of the daemon makes, and the errors that its
-manual page gives it there; and the system calls of io_uring, which no function of libc makes.
+manual page gives it there; the completions of io_uring; and its system calls, which no function
+of libc makes.
 
 close(2) is not among them: to make it fail is to skip it, and the descriptor that stays open
 then is the test's fault."""
@@ -65,9 +66,39 @@ FAULTS = {
     "malloc": ["ENOMEM"],
 }
 
+# What the ring was asked for, by the kinds of complete.c.  SHORT is less than was asked for.
+LOST = ["EBADF", "ENOMEM", "ECONNRESET", "ETIMEDOUT"]
+AGAIN = ["EINTR", "EAGAIN", "ECANCELED"]
+WAITS = AGAIN + ["EBADF", "ENOMEM"]
+COMPLETIONS = {
+    "cqe_receive": ["SHORT", "ENOBUFS"] + AGAIN + LOST,
+    "cqe_send": ["SHORT", "ENOBUFS", "EPIPE"] + AGAIN + LOST,
+    "cqe_poll": WAITS,
+    "cqe_listener": WAITS,
+    "cqe_leash": WAITS,
+    "cqe_bell": WAITS,
+    "cqe_cancel": ["ENOENT", "EALREADY", "EINTR"],
+}
+
 # By strace(1): the Nth of each process.
 RINGS = {
     "io_uring_setup": ["ENOSYS", "EPERM", "ENOMEM", "EINVAL", "EMFILE"],
     "io_uring_register": ["EINVAL", "ENOMEM"],
     "io_uring_enter": ["EINTR", "EAGAIN", "EBUSY", "ENOMEM"],
 }
+
+ALL = {**FAULTS, **COMPLETIONS, **RINGS}
+
+# Calls that are made for one client: nobody else may suffer, and none from what passes.
+FOR_ONE = {"recv", "send", "shutdown", "getpeername", "ioctl", "cqe_receive", "cqe_send"}
+FOR_NONE = {"accept4", "epoll_wait", "cqe_poll", "cqe_listener", "cqe_leash", "cqe_bell",
+            "cqe_cancel"}
+PASSES = {"SHORT", *PASSING, *AGAIN}
+
+
+def losses(call, error):
+    """How many clients may lose their connection; None: as many as a worker has."""
+    if call in FOR_NONE or (call in FOR_ONE and error in PASSES) or call == "cqe_receive" \
+            and error == "ENOBUFS":
+        return 0
+    return 1 if call in FOR_ONE else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""The panel of fail.c: which call is to fail, and whether it has."""
+"""The panel of fail.c: which call is to fail, whether it has, and how often each was made."""
 
 import errno
 import os
@@ -7,28 +7,41 @@ import struct
 import subprocess
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("fail.c")
-LAYOUT = "=32sIII"  # struct panel: call, position, error, at
+HERE = Path(__file__).parent
+SOURCES = [HERE / "fail.c", HERE / "complete.c"]
+HEAD, ROW, ROWS = struct.Struct("=32sII"), struct.Struct("=32sI"), 80  # struct panel
+SHORT = "SHORT"  # in the place of an errno: less than was asked for
 
 
 def build(directory):
     """Compile the library; returns its path."""
     library = directory / "fail.so"
+    cc = os.environ.get("CC", "cc")
     sanitized = ["-DNO_MALLOC"] if os.environ.get("ECHOD_SANITIZE") else []
-    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu17", "-O2", "-fPIC", "-shared", "-Wall",
-                    "-Wextra", "-Werror", *sanitized, "-o", str(library), str(SOURCE), "-ldl"],
-                   check=True)
+    liburing = subprocess.run([cc, "-E", "-include", "liburing.h", "-x", "c", "/dev/null"],
+                              capture_output=True, check=False).returncode == 0
+    sources = SOURCES if liburing else SOURCES[:1]
+    subprocess.run([cc, "-std=gnu17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror",
+                    *sanitized, "-o", str(library), *map(str, sources), "-ldl"], check=True)
     return library
 
 
 class Panel:
-    def __init__(self, library, path, fault):
-        self.path = path
-        self.position = fault.position
-        path.write_bytes(struct.pack(LAYOUT, fault.call.encode(), fault.position,
-                                     getattr(errno, fault.error), 0))
+    """FAULT is what is to fail, or None: then the calls are counted alone."""
+
+    def __init__(self, library, path, fault=None):
+        self.path, self.fault = path, fault
+        error = getattr(errno, fault.error, 0) if fault else 0
+        path.write_bytes(HEAD.pack(fault.call.encode() if fault else b"",
+                                   fault.position if fault else 0, error)
+                         + bytes(ROW.size * ROWS))
         path.chmod(0o666)
         self.env = {"LD_PRELOAD": str(library), "ECHOD_FAIL": str(path)}
 
+    def made(self):
+        """{call: how often}."""
+        rows = ROW.iter_unpack(self.path.read_bytes()[HEAD.size:])
+        return {name.rstrip(b"\0").decode(): n for name, n in rows if name[0]}
+
     def happened(self):
-        return struct.unpack(LAYOUT, self.path.read_bytes())[3] >= self.position
+        return self.made().get(self.fault.call, 0) >= self.fault.position

@@ -2,12 +2,14 @@
 """One life: a daemon in which one call fails, with clients and a reload, and what must be true
 of it all the same."""
 
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +18,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "blackbox"))
 import grid  # noqa: E402
 import harness  # noqa: E402
 import procs  # noqa: E402
-from faults import RINGS  # noqa: E402
+from faults import RINGS, losses  # noqa: E402
 from panel import Panel  # noqa: E402
 from talk import payload  # noqa: E402
 
-PATIENCE = 10.0      # seconds, for whatever should take a fraction of one
-MOMENT = 1.0         # for what need not come: a line that the fault took from the log
-LINES = 40           # of the log, in one life: a loop would say more
+PATIENCE = 10.0        # seconds, for whatever should take a fraction of one
+MOMENT = 1.0           # for what need not come: a line that the fault took from the log
+AGAIN = 0.2            # until a client is served again, when nothing else has the machine
+IDLE, BUSY = 0.1, 0.5  # seconds in which nothing is to be done; as much of them is a spin
+LINES = 40             # of the log, in one life: a loop would say more
 BULK, SMALL = 65536, 300
+SIZES = {"stream": (BULK, SMALL, BULK, 1), "datagram": (8000, SMALL)}
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class Fault:
 
 class Broken(Exception):
     """A promise was not kept."""
+
+
+class Late(Broken):
+    """A promise was not kept, or too late; but the machine may be to blame."""
 
 
 def promise(condition, what):
@@ -68,7 +77,7 @@ class Life:
             options["prefix"] = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(self.trace),
                                  "-e", f"trace={fault.call}", "-e", "signal=none", "-e",
                                  f"inject={fault.call}:error={fault.error}:when={fault.position}"]
-        elif fault:
+        else:
             self.panel = Panel(library, directory / "panel", fault)
             options["env"] = {**self.panel.env, "ASAN_OPTIONS": os.environ.get(
                 "ASAN_OPTIONS", "") + ":verify_asan_link_order=0:detect_leaks=0"}
@@ -90,7 +99,7 @@ class Life:
     def serves(self):
         """Has it said so?  The fault may have taken the line: then a client finds out."""
         return self.daemon.lines("ready: ") or (
-            time.monotonic() > self.began + MOMENT * harness.SLOW and self.clients(exact=True))
+            time.monotonic() > self.began + MOMENT * harness.SLOW and self.served())
 
     def start(self):
         """Returns whether it serves; if not it must have ended by itself and said why."""
@@ -137,8 +146,36 @@ class Life:
         return got
 
     def clients(self, exact):
-        size = 8000 if self.cell.transport.datagram else BULK
-        return all([self.exchange(size, exact), self.exchange(SMALL, exact)])
+        """Some at once, in every way; returns how many were not served to the end."""
+        sizes = SIZES["datagram" if self.cell.transport.datagram else "stream"]
+        with ThreadPoolExecutor(len(sizes)) as pool:
+            served = list(pool.map(lambda size: self.exchange(size, exact), sizes))
+        return served.count(False)
+
+    def served(self):
+        return self.clients(exact=True) == 0
+
+    def bystander(self):
+        """A client that stays through it all, where there is room for one beside the others."""
+        if self.cell.transport.datagram or self.cell.one_at_a_time:
+            return None
+        s = self.service.connect(PATIENCE)
+        return s if self.says(s, b"before") else None
+
+    @staticmethod
+    def says(s, data):
+        """Is DATA echoed to the client S?"""
+        got = b""
+        try:
+            s.sendall(data)
+            while len(got) < len(data) and (block := s.recv(len(data) - len(got))):
+                got += block
+        except TimeoutError:
+            raise Broken("a client that was there before hangs") from None
+        except OSError:
+            pass
+        promise(data.startswith(got), f"wrong bytes: {got!r}")
+        return got == data
 
     def hangup(self):
         """A reload, whatever comes of it."""
@@ -165,26 +202,64 @@ class Life:
         promise(code == 0, f"exit code {code}")
         until("the end of its processes", lambda: not procs.session(self.daemon.pid))
 
+    def idle(self):
+        """Does nobody spin?"""
+        def used():
+            return procs.cpu_seconds([self.supervisor(), *procs.descendants(self.supervisor())])
+        before = used()
+        time.sleep(IDLE)
+        return used() - before < BUSY * IDLE
+
     # --- the whole
+
+    def serve(self):
+        """Clients and a reload, in which most faults happen."""
+        allowed = losses(self.fault.call, self.fault.error) if self.fault else 0
+        stays = self.bystander()
+        lost = self.clients(exact=True)
+        self.hangup()
+        promise(not self.ended(), "ended by itself while it served")
+        if stays:
+            lost += not self.says(stays, b"after")
+            stays.close()
+        promise(allowed is None or lost <= allowed, f"{lost} clients lost their connections")
+
+    def recover(self, usual):
+        """All is soon as if nothing had happened.  Returns the descriptors."""
+        since = time.monotonic()
+        until("an echo after the fault", self.served)
+        took = time.monotonic() - since
+        until("that it is idle", self.idle)
+        found = self.descriptors()
+        if usual:
+            self.wait_for_usual(usual)
+        return found, took
 
     def live(self, usual):
         """All of it.  USUAL: the descriptors of a life without a fault; None to find out.
         Returns whether the fault happened, and the descriptors."""
-        found = None
+        found, took = None, 0
         try:
             if self.start():
-                self.clients(exact=not self.fault)
-                self.hangup()
-                promise(not self.ended(), "ended by itself while it served")
-                until("an echo after the fault", lambda: self.clients(exact=True))
-                found = self.descriptors()
-                if usual:
-                    self.wait_for_usual(usual)
+                self.serve()
+                found, took = self.recover(usual)
                 self.stop()
             self.check_log()
+        except Broken as e:
+            if self.starved():
+                raise Late(f"{e}; and there was no memory for a ring") from None
+            raise
         finally:
             self.daemon.destroy()
+        if took > AGAIN * harness.SLACK * harness.SLOW:
+            raise Late(f"served again after {took:.1f} s")
         return self.happened(), found
+
+    def starved(self):
+        """The memory of rings is limited for all processes of a user together, so that other
+        daemons may have it."""
+        return self.cell.engine == "io_uring" and \
+            os.strerror(errno.ENOMEM) in self.daemon.log()
 
     def wait_for_usual(self, usual):
         try:
@@ -198,11 +273,16 @@ class Life:
         promise(not bad, f"sanitizer: {bad[:3]}")
         promise(len(log.splitlines()) <= LINES, f"{len(log.splitlines())} lines in the log")
         promise("signal" not in log, "a process died of a signal")
+        errors = [x for x in log.splitlines() if " error: " in x]
+        promise(not errors or not self.fault or losses(self.fault.call, self.fault.error) is None,
+                f"an error in the log: {errors[:3]}")
 
     def happened(self):
+        if not self.fault:
+            return False
         if self.panel:
             return self.panel.happened()
-        return bool(self.fault) and "(INJECTED)" in self.trace.read_text(errors="replace")
+        return "(INJECTED)" in self.trace.read_text(errors="replace")
 
 
 def cells():

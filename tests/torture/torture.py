@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Fail each call of the daemon to the system once, at each position, in every model and engine.
+"""Fail each call of the daemon to the system, each allocation and each completion of a ring once,
+at each position, in every model and engine.
 
 For each cell of the grid, each call (faults.py) and each error that it can have, a daemon is
-started in which the Nth such call fails: N = 1, 2, ... until there are no more.  Each time it
-must serve, or end with a word; no client may hang or see a wrong byte; soon all must be as if
-nothing had happened, descriptors and children included; and it must stop when told.
+started in which the Nth such call fails: each of the first N, and some of those behind, of which a
+life without a fault tells how many there are.  What must be true all the same says run.py.
 
-The last line counts lives with a fault.  A failure names the command that repeats it."""
+The last lines count lives with a fault.  A failure names the command that repeats it."""
 
 import argparse
 import collections
@@ -25,8 +25,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
 
 import panel  # noqa: E402
-from faults import FAULTS, RINGS  # noqa: E402
-from run import Broken, Fault, Life, cells  # noqa: E402
+from faults import ALL, COMPLETIONS, FAULTS, RINGS  # noqa: E402
+from run import Broken, Fault, Late, Life, cells  # noqa: E402
 
 
 class Torture:
@@ -35,7 +35,7 @@ class Torture:
         self.directory = Path(tempfile.mkdtemp(prefix="echod-torture-"))
         self.library = panel.build(self.directory)
         self.numbers = itertools.count()
-        self.usual = {}
+        self.usual, self.made = {}, {}
         self.lives = self.hits = 0
         self.failures = []
         self.hit_calls = collections.Counter()
@@ -45,16 +45,28 @@ class Torture:
         directory.mkdir()
         return directory
 
+    def life(self, cell, fault, directory):
+        """One life, and up to two more if the machine may be to blame."""
+        for patience in (1, 3, None):
+            life = Life(cell, directory, self.library, fault)
+            try:
+                return life, life.live(self.usual.get(cell))
+            except Late:
+                if not patience:
+                    raise
+                time.sleep(patience)
+                shutil.rmtree(directory)
+                directory.mkdir()
+
     def once(self, cell, fault):
-        """One life.  Returns whether the fault happened."""
+        """One life with a fault."""
         directory = self.place()
+        self.lives += 1
         try:
-            happened, _ = Life(cell, directory, self.library, fault).live(self.usual[cell])
+            _, (happened, _) = self.life(cell, fault, directory)
         except (Broken, OSError, AssertionError) as e:
             self.fail(cell, fault, directory, e)
             return True
-        finally:
-            self.lives += 1
         self.hits += happened
         if happened:
             self.hit_calls[fault.call] += 1
@@ -64,30 +76,37 @@ class Torture:
     def fail(self, cell, fault, directory, why):
         self.hits += 1
         self.failures.append(f"{cell} {fault}: {why}")
-        print(f"FAIL  tools/torture --cell {cell} --fault {fault}\n      {why}\n"
-              f"      logs: {directory}", flush=True)
+        print(f"FAIL  seed {self.args.seed}: tools/torture --cell {cell} --fault {fault}\n"
+              f"      {why}\n      logs: {directory}", flush=True)
 
-    def learn(self, chosen):
-        """What a life without a fault has open: the least of three, in case a client's process
-        is still there."""
-        for cell in chosen:
-            self.usual[cell] = min(Life(cell, self.place(), self.library).live(None)[1]
-                                   for _ in range(3))
+    def learn(self, cell):
+        """What a life without a fault has open, the least of three, in case a client's process
+        is still there; and how often it makes each call, at most."""
+        lives = [self.life(cell, None, self.place()) for _ in range(3)]
+        self.usual[cell] = min(found for _, (_, found) in lives)
+        self.made[cell] = {call: max(life.panel.made().get(call, 0) for life, _ in lives)
+                           for call in ALL}
 
-    def series(self, cell, call, error):
-        """Positions 1, 2, ... while there are so many; beyond --dense in steps that grow."""
-        position, step = 1, 1
-        while position <= self.args.most and self.once(cell, Fault(call, error, position)):
-            if position >= self.args.dense:
-                step += 1
-            position += step
+    def positions(self, cell, call):
+        """Where CALL is to fail: at each of the first --dense, then spread over as many as there
+        are.  What strace(1) counts is counted for each process, and not known."""
+        made = self.made[cell][call] if call not in RINGS else self.args.dense // 2
+        spread = max(0, min(self.args.spread, made - self.args.dense))
+        return [*range(1, min(self.args.dense, made) + 1),
+                *(self.args.dense + (made - self.args.dense) * i // spread
+                  for i in range(1, spread + 1))]
 
     def everything(self, chosen):
-        work = [(cell, call, error) for cell in chosen for call in self.calls(cell)
-                for error in {**FAULTS, **RINGS}[call]]
-        random.Random(self.args.seed).shuffle(work)  # so that an interrupted run has seen all
+        """All of it, or each K-th of N parts; in an order that the seed makes, so that one which
+        is interrupted has seen of all."""
+        work = [(cell, Fault(call, error, position)) for cell in chosen
+                for call in self.calls(cell) for error in ALL[call]
+                for position in self.positions(cell, call)]
+        random.Random(self.args.seed).shuffle(work)
+        part, parts = map(int, self.args.part.split("/"))
+        print(f"{len(work)} injections, of which this is part {self.args.part}", flush=True)
         with ThreadPoolExecutor(self.args.jobs) as pool:
-            list(pool.map(lambda w: self.series(*w), work))
+            list(pool.map(lambda w: self.once(*w), work[part - 1::parts]))
 
     def sample(self, chosen, seconds):
         """As many as there is time for, drawn from the seed."""
@@ -98,22 +117,26 @@ class Torture:
             while time.monotonic() < end:
                 cell = rng.choice(chosen)
                 call = rng.choice(self.calls(cell))
-                error = rng.choice({**FAULTS, **RINGS}[call])
-                self.once(cell, Fault(call, error, min(rng.randint(1, 20), rng.randint(1, 20))))
+                positions = self.positions(cell, call)
+                error = rng.choice(ALL[call])
+                if positions:
+                    self.once(cell, Fault(call, error, rng.choice(positions)))
         with ThreadPoolExecutor(self.args.jobs) as pool:
             list(pool.map(draw, range(self.args.jobs)))
 
     def calls(self, cell):
         if self.args.calls:
             return self.args.calls.split(",")
-        return [*FAULTS, *(RINGS if cell.engine == "io_uring" else ())]
+        ring = cell.engine == "io_uring"
+        return [*FAULTS, *(RINGS if ring else ()), *(COMPLETIONS if ring else ())]
 
     def run(self):
         chosen = [c for c in cells() if not self.args.cell or str(c) == self.args.cell]
         if not chosen:
             sys.exit(f"torture: no cell {self.args.cell!r}: {' '.join(map(str, cells()))}")
         began = time.monotonic()
-        self.learn(chosen)
+        with ThreadPoolExecutor(self.args.jobs) as pool:
+            list(pool.map(self.learn, chosen))
         if self.args.fault:
             call, error, position = self.args.fault.split(":")
             for cell in chosen:
@@ -140,11 +163,12 @@ def main():
                         help="not all of it, but what there is time for, drawn from the seed")
     parser.add_argument("--seed", type=int, default=862, help="of the order and of the sample (862)")
     parser.add_argument("--cell", help="only this one, such as prefork-epoll-tcp4")
-    parser.add_argument("--calls", help="only these system calls: accept4,recvfrom")
+    parser.add_argument("--calls", help="only these: accept4,cqe_receive")
     parser.add_argument("--fault", help="one injection: CALL:ERRNO:POSITION")
-    parser.add_argument("--most", type=int, default=200, help="the last position that is tried")
-    parser.add_argument("--dense", type=int, default=10,
-                        help="up to here each position, then fewer and fewer (10)")
+    parser.add_argument("--part", default="1/1", help="of all: the first of ten is 1/10")
+    parser.add_argument("--dense", type=int, default=5, help="up to here each position (5)")
+    parser.add_argument("--spread", type=int, default=3,
+                        help="and as many that are spread over those behind (3)")
     parser.add_argument("-j", "--jobs", type=int, default=2 * (os.cpu_count() or 1))
     return Torture(parser.parse_args()).run()
 
