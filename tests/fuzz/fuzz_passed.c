@@ -59,20 +59,33 @@ static void look_at(struct passed *p)
 			PROMISE(*c >= ' ' && *c != 0x7f);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void tell_manager(void)
 {
-	static const char *const names[] = {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"};
-	char *text = fuzz_text(data, size), *rest = text, pid[16];
+	struct manager m;
+	int r = manager_open(&m);
+
+	PROMISE(!getenv("NOTIFY_SOCKET") && (r == 0 || !notify_wanted(&m.notify)));
+	PROMISE(m.period == 0 || notify_wanted(&m.notify));
+	manager_reloading(&m);
+	manager_status(&m, "a line\nand another");
+	manager_ready(&m);
+	PROMISE(manager_beat(&m, 1000) > 1000);
+	manager_stopping(&m);
+	manager_close(&m);
+}
+
+/* A path may be somebody's. */
+static bool harmless(const char *address)
+{
+	return !address || *address != '/' || strncmp(address, "/nonexistent/", 13) == 0;
+}
+
+static void take_sockets(const uint8_t *kinds, size_t n)
+{
 	struct passed p;
 
-	log_set_level(-1);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		set(names[i], strsep(&rest, "\n"));
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (getenv("LISTEN_PID") && !*getenv("LISTEN_PID"))
-		set("LISTEN_PID", pid);
 	for (int i = 0; i < MOST; i++) {
-		int fd = make(rest && *rest ? (unsigned char)*rest++ : 0);
+		int fd = make(i < (int)n ? kinds[i] : 0);
 
 		if (fd == FIRST + i)
 			continue;
@@ -85,6 +98,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	passed_close(&p);
 	for (int i = 0; i < MOST; i++)
 		close(FIRST + i);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const names[] = {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+					    "NOTIFY_SOCKET", "WATCHDOG_USEC"};
+	char *text = fuzz_text(data, size), *rest = text, pid[16];
+
+	log_set_level(-1);
+	unsetenv("WATCHDOG_PID");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		set(names[i], strsep(&rest, "\n"));
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (getenv("LISTEN_PID") && !*getenv("LISTEN_PID"))
+		set("LISTEN_PID", pid);
+	if (!harmless(getenv("NOTIFY_SOCKET")))
+		unsetenv("NOTIFY_SOCKET");
+	tell_manager();
+	take_sockets((const uint8_t *)rest, rest ? strlen(rest) : 0);
 	free(text);
 	return 0;
 }

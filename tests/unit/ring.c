@@ -114,6 +114,13 @@ static int take_buffer(void)
 	return -1;
 }
 
+static int hard_error(void)
+{
+	static const int errors[] = {-ECONNRESET, -ETIMEDOUT, -ENOMEM};
+
+	return errors[rand() % 3];
+}
+
 /* The receive has its turn: some buffers, or one of the ways to end. */
 static void run_receive(void)
 {
@@ -131,6 +138,10 @@ static void run_receive(void)
 		}
 		if (id < 0 || (unusual() && unusual())) {
 			end_receive(id < 0 || unusual() ? -ENOBUFS : -EINTR);
+			return;
+		}
+		if (r.errors && unusual() && unusual()) {
+			end_receive(hard_error());
 			return;
 		}
 		n = n < k.in ? n : k.in;
@@ -153,6 +164,10 @@ static void run_send(unsigned i)
 	if (unusual()) {
 		static const int none[] = {-EAGAIN, -EINTR};
 
+		if (r.errors && unusual()) {
+			done(r.asked[i].tag, hard_error(), 0);
+			return;
+		}
 		n = (uint32_t)rand() % n;
 		if (n == 0 || unusual()) {
 			done(r.asked[i].tag, none[rand() % 2], 0);

@@ -31,6 +31,7 @@ struct ring {
 	bool taken[BUFFERS]; /* by the flows */
 	unsigned chance;     /* of 100: that something unusual happens */
 	bool multishot;
+	bool errors; /* a receive or a send may fail for good */
 };
 
 extern struct ring r;
