@@ -8,6 +8,7 @@
 #include "conf_text.h"
 
 #include <libconfig.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,18 @@ static struct conf_node *node_of(struct walk *w, config_setting_t *setting)
 	return copy_value(w, setting, n) < 0 ? node_free(n) : n;
 }
 
+/* libconfig does not look at what malloc(3) gives it, and a reload must not end the daemon: see
+ * first that there is enough for LEN bytes of text.  Of the 32 bytes for each, lists in lists
+ * take 20. */
+static bool enough_memory(size_t len)
+{
+	enum { AT_LEAST = 256 << 10, FOR_A_BYTE = 32 };
+	void *volatile p = malloc(AT_LEAST + FOR_A_BYTE * len);
+
+	free(p);
+	return p != NULL;
+}
+
 struct conf_node *conf_file_tree(const struct conf_text *t, struct complaints *c)
 {
 	struct walk w = {.text = t};
@@ -100,6 +113,11 @@ struct conf_node *conf_file_tree(const struct conf_text *t, struct complaints *c
 	const char *why = "libconfig made another tree of it, or there is no memory";
 	config_t config;
 
+	if (!enough_memory(t->len)) {
+		if (c)
+			complain_of(c, t->source[0].name, "out of memory");
+		return NULL;
+	}
 	config_init(&config);
 	if (config_read_string(&config, t->flat ? t->flat : "") == CONFIG_TRUE)
 		root = node_of(&w, config_root_setting(&config));

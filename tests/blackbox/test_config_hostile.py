@@ -4,6 +4,7 @@
 import os
 import random
 import re
+import resource
 import subprocess
 
 import harness
@@ -241,3 +242,20 @@ def test_include_bomb(directory):
     write(directory / "i8", "")
     (line,) = refused(directory, '@include "i0"\n')
     assert line.endswith("is one include too many (100)")
+
+
+# --- memory
+
+@pytest.mark.skipif(bool(harness.SANITIZE), reason="a sanitizer needs more")
+def test_too_little_memory(directory):
+    """libconfig dies of it, or ends the process: it is not asked then."""
+    many = ", ".join(f'{{ protocol = "tcp"; listen = [ "127.0.0.1:{i}" ]; }}'
+                     for i in range(1, 2000))
+    write(directory / "big", f"services = ( {many} );")
+    for limit in range(1, 9):
+        size = limit << 20
+        r = subprocess.run(
+            [harness.ECHOD, "-t", "-c", "big"], cwd=directory, capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (size, size)),
+            check=False)
+        assert r.returncode == 78 and r.stderr, f"{limit} MiB: {r.returncode} {r.stderr}"

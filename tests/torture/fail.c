@@ -179,8 +179,8 @@ void *realloc(void *p, size_t n)
 	return no_memory() ? NULL : __libc_realloc(p, n);
 }
 
-/* libconfig does not look at what it gets: 1.5 dies, 1.7 ends the process.  That is not ours
- * to mend, and it has memory. */
+/* libconfig does not look at what it gets: it dies, or ends the process.  It is asked only when
+ * there is enough (conf_file.c), so it has memory here. */
 void config_init(void *config)
 {
 	void (*real)(void *) = (void (*)(void *))dlsym(RTLD_NEXT, "config_init");
