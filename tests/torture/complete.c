@@ -17,13 +17,13 @@
 #include <errno.h>
 #include <liburing.h>
 
-enum { CANCEL, RECEIVE, SEND, POLL, LISTENER, LEASH, BELL, KINDS };
+enum { CANCEL, RECEIVE, SEND, POLL, LISTENER, LEASH, BELL, ALARM, KINDS };
 
 static struct call kinds[KINDS] = {
 	[CANCEL] = {.name = "cqe_cancel"},     [RECEIVE] = {.name = "cqe_receive"},
 	[SEND] = {.name = "cqe_send"},         [POLL] = {.name = "cqe_poll"},
 	[LISTENER] = {.name = "cqe_listener"}, [LEASH] = {.name = "cqe_leash"},
-	[BELL] = {.name = "cqe_bell"},
+	[BELL] = {.name = "cqe_bell"},         [ALARM] = {.name = "cqe_alarm"},
 };
 
 /* The one that was spoilt; a ring belongs to one thread. */
@@ -117,6 +117,7 @@ unsigned io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cq
  }
 
 LOOK(io_uring_submit, (struct io_uring *ring), (ring))
+LOOK(io_uring_submit_and_get_events, (struct io_uring *ring), (ring))
 LOOK(io_uring_submit_and_wait, (struct io_uring *ring, unsigned n), (ring, n))
 LOOK(io_uring_submit_and_wait_timeout,
      (struct io_uring *ring, struct io_uring_cqe **cqe, unsigned n,

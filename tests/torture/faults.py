@@ -36,6 +36,8 @@ FAULTS = {
     "fork": ["EAGAIN", "ENOMEM"],
     "pthread_create": ["EAGAIN"],
     "kill": ["EPERM"],
+    "waitid": ["EINTR"],
+    "waitpid": ["EINTR"],
     "sched_setaffinity": ["EINVAL", "EPERM"],
     "pthread_setaffinity_np": ["EINVAL"],
     "setrlimit": ["EPERM"],
@@ -56,6 +58,7 @@ FAULTS = {
     "read": PASSING,
     "write": ["EINTR", "EAGAIN", "EIO", "EPIPE"],
     "fcntl": ["EMFILE"],
+    "dup2": ["EMFILE", "EBUSY"],
     "fstat": ["ENOMEM"],
     "lstat": ["EACCES"],
     "stat": ["EACCES"],
@@ -77,6 +80,7 @@ COMPLETIONS = {
     "cqe_listener": WAITS,
     "cqe_leash": WAITS,
     "cqe_bell": WAITS,
+    "cqe_alarm": WAITS,
     "cqe_cancel": ["ENOENT", "EALREADY", "EINTR"],
 }
 
@@ -92,7 +96,7 @@ ALL = {**FAULTS, **COMPLETIONS, **RINGS}
 # Calls that are made for one client: nobody else may suffer, and none from what passes.
 FOR_ONE = {"recv", "send", "shutdown", "getpeername", "ioctl", "cqe_receive", "cqe_send"}
 FOR_NONE = {"accept4", "epoll_wait", "cqe_poll", "cqe_listener", "cqe_leash", "cqe_bell",
-            "cqe_cancel"}
+            "cqe_alarm", "cqe_cancel"}
 PASSES = {"SHORT", *PASSING, *AGAIN}
 
 
