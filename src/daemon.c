@@ -48,39 +48,63 @@ char *daemon_absolute(const char *path)
 	return whole;
 }
 
-/* Lock the pid file; nothing is in it yet.  Returns 0 or an exit code. */
+/* The number in the pid file at PATH, which another has locked; 0 if there is none yet. */
+static long other_pid(const char *path)
+{
+	char text[24] = "";
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	return n > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+/* Lock the pid file; what is in it stays for now.  Not through a symbolic link: whoever made
+ * one would have us write to a file that is none of ours, and pidfile_open(3bsd) follows it.
+ * Returns 0 or an exit code. */
 static int take_pid_file(struct daemon *d, const char *path)
 {
-	pid_t other = -1;
+	int fd = flopen(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+	long other;
 
-	d->path = path;
-	d->pid_file = pidfile_open(path, 0644, &other);
-	if (d->pid_file)
+	if (fd >= 0) {
+		d->pid_file = fd;
+		d->path = path;
 		return EX_OK;
-	if (errno != EEXIST) {
-		log_err("cannot make the pid file %s: %m", path);
+	}
+	if (errno != EWOULDBLOCK) {
+		log_err("cannot make the pid file %s: %s", path,
+			errno == ELOOP ? "it is a symbolic link" : strerror(errno));
 		return EX_CANTCREAT;
 	}
+	other = other_pid(path);
 	if (other > 0)
-		log_err("already running, pid %d (it has the pid file %s)", (int)other, path);
+		log_err("already running, pid %ld (it has the pid file %s)", other, path);
 	else
 		log_err("already starting (another has the pid file %s)", path);
 	return EX_TEMPFAIL;
 }
 
-/* As pidfile_write(3bsd), which for pidfile_open() means no newline; but that one drops the
- * file, and leaks it, when it fails. */
 static int write_pid_file(struct daemon *d)
 {
-	int fd = pidfile_fileno(d->pid_file), n;
 	char text[24];
+	int n = snprintf(text, sizeof(text), "%d", (int)getpid());
 
-	n = snprintf(text, sizeof(text), "%d", (int)getpid());
 	/* Whatever the umask is: others may read which process it is. */
-	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) == n && fchmod(fd, 0644) == 0)
+	if (ftruncate(d->pid_file, 0) == 0 && pwrite(d->pid_file, text, (size_t)n, 0) == n &&
+	    fchmod(d->pid_file, 0644) == 0)
 		return EX_OK;
 	log_err("cannot write the pid file %s: %m", d->path);
 	return EX_CANTCREAT;
+}
+
+/* Let go of the pid file; it stays. */
+static void leave_pid_file(struct daemon *d)
+{
+	if (d->path)
+		close(d->pid_file);
+	d->path = NULL;
 }
 
 /* Somebody may have removed the file, or put another in its place: that is not ours. */
@@ -88,14 +112,10 @@ static void drop_pid_file(struct daemon *d)
 {
 	struct stat ours, there;
 
-	if (!d->pid_file)
-		return;
-	if (fstat(pidfile_fileno(d->pid_file), &ours) == 0 && lstat(d->path, &there) == 0 &&
+	if (d->path && fstat(d->pid_file, &ours) == 0 && lstat(d->path, &there) == 0 &&
 	    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
-		pidfile_remove(d->pid_file);
-	else
-		pidfile_close(d->pid_file);
-	d->pid_file = NULL;
+		unlink(d->path);
+	leave_pid_file(d);
 }
 
 /* Pass on what the daemon has said.  False at the end. */
@@ -171,7 +191,7 @@ static int fork_twice(void)
 static void settle(struct daemon *d, const struct line *line, bool keep_stderr)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int keep[] = {line->word[1], d->pid_file ? pidfile_fileno(d->pid_file) : line->word[1]};
+	int keep[] = {line->word[1], d->path ? d->pid_file : line->word[1]};
 
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
@@ -208,8 +228,7 @@ static bool detach(struct daemon *d, bool keep_stderr, int *code)
 		*code = EX_OSERR;
 		return false;
 	}
-	pidfile_close(d->pid_file);
-	d->pid_file = NULL;
+	leave_pid_file(d);
 	close(line.word[1]);
 	close(line.err[1]);
 	*code = wait_for_word(&line);
@@ -218,11 +237,11 @@ static bool detach(struct daemon *d, bool keep_stderr, int *code)
 
 bool daemon_begin(struct daemon *d, const struct daemon_plan *plan, int *code)
 {
-	*d = (struct daemon){.pid_file = NULL};
+	*d = (struct daemon){.path = NULL};
 	*code = plan->pid_file ? take_pid_file(d, plan->pid_file) : EX_OK;
 	if (*code != EX_OK || (plan->detach && !detach(d, plan->keep_stderr, code)))
 		return false;
-	if (d->pid_file)
+	if (d->path)
 		*code = write_pid_file(d);
 	if (*code != EX_OK)
 		daemon_end(d, *code);

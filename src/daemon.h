@@ -6,8 +6,6 @@
 
 #include <stdbool.h>
 
-struct pidfh;
-
 /* What the command line asks for. */
 struct daemon_plan {
 	bool detach;          /* leave the terminal */
@@ -17,11 +15,11 @@ struct daemon_plan {
 
 /* What this process holds of it.  {0} holds nothing; the functions then do nothing. */
 struct daemon {
-	struct pidfh *pid_file; /* locked; or NULL */
-	const char *path;       /* of it, absolute if detached */
-	int waiting;            /* a pipe to who waits for us, if `detached` */
-	bool detached;          /* and somebody waits yet */
-	bool borrowed;          /* standard error is a pipe to who waits */
+	const char *path; /* of the pid file, absolute if detached; or NULL: none */
+	int pid_file;     /* locked, if there is a path */
+	int waiting;      /* a pipe to who waits for us, if `detached` */
+	bool detached;    /* and somebody waits yet */
+	bool borrowed;    /* standard error is a pipe to who waits */
 };
 
 /* PATH as it is found from every directory: PATH itself, if it is absolute.  The caller

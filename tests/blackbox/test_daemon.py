@@ -479,13 +479,18 @@ def test_pid_file_of_something_else(detached, tmp_path):
 def impossible(tmp_path):
     (tmp_path / "there").mkdir()
     os.mkfifo(tmp_path / "fifo")
-    return {"no directory": (tmp_path / "none/echod.pid", "No such file or directory"),
+    (tmp_path / "precious").write_text("data")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    (tmp_path / "dangling").symlink_to(tmp_path / "not there")
+    link = "it is a symbolic link"
+    return {"link": (tmp_path / "link", link), "dangling link": (tmp_path / "dangling", link),
+            "no directory": (tmp_path / "none/echod.pid", "No such file or directory"),
             "directory": (tmp_path / "there", "Is a directory"),
             "fifo": (tmp_path / "fifo", "No such device or address")}
 
 
 @pytest.mark.parametrize("detach", [True, False], ids=["daemon", "foreground"])
-@pytest.mark.parametrize("what", ["no directory", "directory", "fifo"])
+@pytest.mark.parametrize("what", ["no directory", "directory", "fifo", "link", "dangling link"])
 def test_pid_file_cannot_be_made(detached, tmp_path, what, detach):
     """73, and why."""
     path, why = impossible(tmp_path)[what]
@@ -494,6 +499,8 @@ def test_pid_file_cannot_be_made(detached, tmp_path, what, detach):
         words = [w for w in d.words() if w != "--daemon"]
         d.words = lambda: words
     refuse(d, 73, f"cannot make the pid file {path}: {why}")
+    assert (tmp_path / "precious").read_text() == "data"
+    assert not (tmp_path / "not there").exists()
 
 
 @pytest.mark.parametrize("detach", [True, False], ids=["daemon", "foreground"])
