@@ -138,9 +138,8 @@ int conn_hold(struct conn *c, const char *p, uint32_t n)
  * much as to echo them.  Returns 0 or -ENOMEM. */
 static int hold(struct conn *c, struct executor *ex, char *p)
 {
-	const char *end = ex->scratch + ex->worker->conf->buffer;
-
-	if (c->echo.pending <= SMALL || p < ex->scratch || p >= end)
+	if (c->echo.pending <= SMALL || p < ex->scratch ||
+	    p >= ex->scratch + ex->worker->conf->buffer)
 		return conn_hold(c, p, c->echo.pending);
 	c->held = ex->scratch;
 	c->sent = (uint32_t)(p - c->held);
@@ -235,8 +234,9 @@ static ssize_t send_some(struct conn *c, struct executor *ex, const char *p)
 	return n;
 }
 
-/* Receive once into the scratch buffer and send from there.  Returns 0, or -errno if the
- * connection failed. */
+/* Receive once into the scratch buffer and send from there.  When it has gone to a slow reader
+ * and there is no memory for another, the spare one has to do: that costs nobody but those who
+ * do not read.  Returns 0, or -errno if the connection failed. */
 static int receive_and_send(struct conn *c, struct executor *ex)
 {
 	size_t size = ex->worker->conf->buffer;
@@ -245,9 +245,13 @@ static int receive_and_send(struct conn *c, struct executor *ex)
 	char *p;
 	int r;
 
-	if (!ex->scratch && !(ex->scratch = malloc(size)))
-		return -ENOMEM;
+	if (!ex->scratch)
+		ex->scratch = malloc(size);
 	p = ex->scratch;
+	if (!p) {
+		p = ex->spare;
+		size = size < sizeof(ex->spare) ? size : sizeof(ex->spare);
+	}
 	n = recv(c->fd, p, size, MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;

@@ -27,6 +27,7 @@ struct executor {
 	uint64_t now;         /* ms, timer_now() of the latest wake-up */
 	uint64_t drain_since; /* ms */
 	char *scratch;        /* conf->buffer bytes to receive into, or NULL: see conn.c */
+	char spare[1024];     /* to receive into when there is no memory for that */
 	char refused[EXECUTOR_TEXT_MAX]; /* what serve() was refused and why, before it served */
 };
 
