@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/socket.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -230,11 +232,31 @@ int listener_options_renew(struct listener *l, const struct service_conf *is,
 	return walk(&m, steps, sizeof(steps) / sizeof(steps[0]), error);
 }
 
+/* The kernel cuts the backlog to net.core.somaxconn, and of a TCP listener it tells so. */
+static void log_backlog(const struct listener *l, const struct service_conf *service)
+{
+	char asked[16], effective[16], address[ADDRESS_TEXT_MAX];
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (l->protocol != PROTO_TCP ||
+	    getsockopt(l->endpoint.fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+	    info.tcpi_state != TCP_LISTEN || info.tcpi_sacked >= service->backlog)
+		return;
+	snprintf(asked, sizeof(asked), "%u", (unsigned)service->backlog);
+	snprintf(effective, sizeof(effective), "%u", (unsigned)info.tcpi_sacked);
+	log_event(EVENT_OPTION_CHANGED, F_TEXT(SERVICE, service->name),
+		  F_TEXT(ADDRESS, address_format(&l->endpoint.address, address)),
+		  F_TEXT(OPTION, "backlog"), F_TEXT(ASKED, asked), F_TEXT(EFFECTIVE, effective),
+		  F_TEXT(TEXT, " (net.core.somaxconn: listen(2))"));
+}
+
 void listener_options_log(const struct listener *l, const struct service_conf *service)
 {
 	struct sockopt_value is;
 	char asked[80], effective[80], address[ADDRESS_TEXT_MAX];
 
+	log_backlog(l, service);
 	for (size_t i = 0; i < n_sockopts; i++) {
 		const struct sockopt_value *v = &service->sockopts.value[i];
 
