@@ -13,7 +13,8 @@ SOURCES = ("shim.c", "fortified.c")
 # The words of struct panel in shim.c, in order.
 SETTINGS = ("seed", "cut_percent", "cut_most", "again_percent", "intr_percent",
             "accept_errno", "accept_left", "fork_skip", "fork_errno", "fork_left",
-            "thread_errno", "thread_left", "send_skip", "send_errno", "send_left")
+            "thread_errno", "thread_left", "send_skip", "send_errno", "send_left",
+            "hang_left", "wall_days")
 COUNTS = ("did_cut", "did_again", "did_intr", "did_accept", "did_fork", "did_thread", "did_send",
           "streams")
 WORDS = SETTINGS + COUNTS
@@ -48,7 +49,7 @@ class Panel:
 
     def set(self, **values):
         for name, value in values.items():
-            struct.pack_into("=I", self.words, 4 * SETTINGS.index(name), value)
+            struct.pack_into("=I", self.words, 4 * SETTINGS.index(name), value & FOREVER)
 
     def __getattr__(self, name):
         if name not in WORDS:

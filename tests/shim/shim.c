@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* shim.c - an LD_PRELOAD library that makes the kernel's answers worse: transfers are cut
- * short, calls fail with EAGAIN or EINTR, accept, fork and pthread_create with any errno.
+ * short, calls fail with EAGAIN or EINTR, accept, fork and pthread_create with any errno, a
+ * receive never returns, the wall clock is wrong.
  *
  * The panel is a file mapped by every process of the daemon and by the test, so a test turns
  * faults on and off while the daemon runs, and reads how many there were.  Its path stands in
@@ -27,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The words that shim.py names, in the same order. */
@@ -39,6 +41,8 @@ struct panel {
 	_Atomic uint32_t fork_skip, fork_errno, fork_left; /* the first fork_skip work */
 	_Atomic uint32_t thread_errno, thread_left;
 	_Atomic uint32_t send_skip, send_errno, send_left; /* datagrams only; as with fork */
+	_Atomic uint32_t hang_left; /* receives on streams that never return */
+	_Atomic int32_t wall_days;  /* what the wall clock is ahead */
 	_Atomic uint32_t did_cut, did_again, did_intr, did_accept, did_fork, did_thread, did_send;
 	_Atomic uint32_t streams; /* sequences of random numbers given out */
 };
@@ -159,9 +163,21 @@ static size_t cut(int fd, size_t size)
 	return most;
 }
 
+/* Is this the receive that never returns? */
+static void hang(int fd)
+{
+	uint32_t n = panel ? panel->hang_left : 0;
+
+	if (n && data_socket(fd) == SOCK_STREAM &&
+	    atomic_compare_exchange_strong(&panel->hang_left, &n, n - 1))
+		for (;;)
+			pause();
+}
+
 ssize_t recv(int fd, void *buf, size_t size, int flags)
 {
 	REAL(recv);
+	hang(fd);
 	return fails(fd, false) ? -1 : real(fd, buf, cut(fd, size), flags);
 }
 
@@ -240,30 +256,6 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 		return -1;
 	copy = shortened(fd, m, &one);
 	return real(fd, &copy, flags);
-}
-
-ssize_t readv(int fd, const struct iovec *v, int n)
-{
-	REAL(readv);
-	struct msghdr m = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
-	struct iovec one;
-
-	if (fails(fd, false))
-		return -1;
-	m = shortened(fd, &m, &one);
-	return real(fd, m.msg_iov, (int)m.msg_iovlen);
-}
-
-ssize_t writev(int fd, const struct iovec *v, int n)
-{
-	REAL(writev);
-	struct msghdr m = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
-	struct iovec one;
-
-	if (fails(fd, true))
-		return -1;
-	m = shortened(fd, &m, &one);
-	return real(fd, m.msg_iov, (int)m.msg_iovlen);
 }
 
 int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
@@ -377,4 +369,14 @@ int epoll_pwait2(int fd, struct epoll_event *v, int n, const struct timespec *ti
 {
 	REAL(epoll_pwait2);
 	return interrupted() ? -1 : real(fd, v, n, timeout, mask);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	REAL(clock_gettime);
+	int r = real(clock, now);
+
+	if (r == 0 && panel && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+		now->tv_sec += panel->wall_days * 86400;
+	return r;
 }
