@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import faults  # noqa: E402
 import harness  # noqa: E402
 import net  # noqa: E402
 import shim as shim_module  # noqa: E402
@@ -40,7 +41,12 @@ def netns_problem():
     return f"ip -n: {used.stderr.strip()}" if used.returncode else ""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    rows = faults.keywords()
+    for item in items:
+        name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+        item.extra_keyword_matches.update(rows.get(name, ()))
     marked = [i for i in items if i.get_closest_marker("netns")]
     problem = netns_problem() if marked else ""
     if problem:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: ISC
+"""docs/faults.md and SECURITY.md name every fault and every promise, and tests that are there."""
+
+import ast
+import functools
+import re
+
+import faults
+
+TESTS = faults.TOP / "tests"
+SECURITY = faults.TOP / "SECURITY.md"
+ROWS = 71
+
+
+@functools.cache
+def functions(path):
+    """The names of the tests in PATH, of pytest or of cmocka."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        return {n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)}
+    return set(re.findall(r"cmocka_unit_test\w*\(\s*(\w+)", text))
+
+
+def torture_calls():
+    """What tools/torture lets fail; the module has the same name as ours."""
+    tree = ast.parse((TESTS / "torture/faults.py").read_text())
+    return {key.value for node in tree.body if isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Dict) for key in node.value.keys}
+
+
+def missing(test):
+    """What is wrong with the name of a test, or ""."""
+    if test.startswith("torture: "):
+        return "" if test[9:] in torture_calls() else f"{test}: tools/torture does not know it"
+    file, _, name = test.partition("::")
+    path = TESTS / (file if "/" in file else f"blackbox/{file}")
+    if not path.exists():
+        return f"{test}: no such file"
+    if not name and path.parent.name == "fuzz":
+        return ""
+    return "" if name in functions(path) else f"{test}: no such test"
+
+
+def test_every_fault_is_there():
+    """All rows, in their order, and each says something."""
+    found = faults.rows()
+    assert list(found) == list(range(1, ROWS + 1))
+    for number, (fault, behaviour, tests) in found.items():
+        assert fault.strip() and behaviour.strip() and tests, f"row {number}"
+
+
+def test_every_test_is_there():
+    problems = [f"row {n}: {p}" for n, (_, _, tests) in faults.rows().items()
+                for p in map(missing, tests) if p]
+    assert not problems
+
+
+def test_every_promise_has_tests():
+    """A promise is an item of a list, and ends with the names of its tests."""
+    text = SECURITY.read_text()
+    text = text[text.index("\n## Promises"):]
+    promises = re.split(r"(?m)^\* ", text)[1:]
+    assert len(promises) >= 8
+    for promise in promises:
+        tests = re.findall(r"`(\S+::\S+)`", promise)
+        assert tests, promise
+        assert not list(filter(None, map(missing, tests)))
