@@ -21,8 +21,8 @@ ECHOCTL_1 = TOP / "man/echoctl.1"
 ECHOD_8 = TOP / "man/echod.8"
 CONF_5 = TOP / "man/echod.conf.5"
 JOURNAL_7 = TOP / "man/echod-journal.7"
-TEXTS = [p for p in (README, TOP / "SECURITY.md", TOP / "ARCHITECTURE.md", TOP / "HACKING.md", ECHOD_8, CONF_5, JOURNAL_7,
-                     *sorted((TOP / "docs").glob("*.md"))) if p.exists()]
+TEXTS = [p for p in (README, TOP / "SECURITY.md", TOP / "ARCHITECTURE.md", TOP / "HACKING.md",
+                     ECHOD_8, CONF_5, JOURNAL_7, *sorted((TOP / "docs").glob("*.md"))) if p.exists()]
 RANGE = re.compile(r"-?[\d.]+[KMGT]? to -?[\d.]+[KMGT]?|at most \d+")
 LISTENS = ["tcp:127.0.0.1:1", "udp:192.0.2.1:1", "unix:/nowhere/s"]  # services[0], [1], [2]
 

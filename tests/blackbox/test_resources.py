@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Real limits of the kernel, reached: descriptors and processes."""
+"""Real limits of the kernel, reached: descriptors and processes.  ECHOD_TEST_HOLD is for how many
+seconds."""
 
 import os
 import re
@@ -14,6 +15,7 @@ from grid import MANY_AT_ONCE, STREAM_PAIRS, TCP4, Cell
 from harness import ECHOD, SLACK, SLOW, wait_for
 from talk import at_end, exchange, payload, ping
 
+HOLD = float(os.environ.get("ECHOD_TEST_HOLD", "2"))
 NOBODY = "54321"  # a user that has no other process, so that RLIMIT_NPROC is exact
 
 
@@ -39,7 +41,7 @@ def test_out_of_descriptors(echod, tmp_path, pair):
     assert len(live) >= 20
     waiting = [s for s in d.clients if s not in live]
     before, start = procs.cpu_seconds(d.tree()), time.monotonic()
-    time.sleep(2.0)
+    time.sleep(HOLD)
     used = (procs.cpu_seconds(d.tree()) - before) / (time.monotonic() - start)
     assert used < 0.05, f"{used:.1%} CPU"
     for s in live:
@@ -113,8 +115,8 @@ def test_out_of_processes(echod, tmp_path, model):
     assert 5 <= len(live) <= 16
     waiting = [s for s in d.clients if s not in live]
     before = procs.cpu_seconds(d.tree())
-    time.sleep(1.0)
-    assert procs.cpu_seconds(d.tree()) - before <= 0.06
+    time.sleep(HOLD)
+    assert procs.cpu_seconds(d.tree()) - before <= 0.05 * HOLD
     assert not [s for s in waiting if at_end(s)]
     for s in live:
         s.close()
