@@ -128,11 +128,25 @@ static bool wait_for_room(void)
 	return false;
 }
 
+/* Has the logger heard enough of what R complains of?  Then it has been counted. */
+static bool is_counted(const struct log_record *r)
+{
+	struct timespec now;
+
+	if (!r->key || sink.fd < 0 || !sink.shared)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return !log_causes_pass(&sink.shared->causes, log_record_cause(r),
+				(uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+}
+
 static void deliver(const struct log_record *r)
 {
 	char line[sizeof(r->data) + 512];
 	ssize_t n;
 
+	if (is_counted(r))
+		return;
 	if (sink.fd < 0) {
 		n = write(STDERR_FILENO, line, log_line(r, line, sizeof(line)));
 	} else {

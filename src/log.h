@@ -6,6 +6,7 @@
 #define ECHOD_LOG_H
 
 #include "event.h"
+#include "log_causes.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@ struct log_shared {
 	_Atomic uint64_t dropped; /* records lost since the start */
 	uint64_t reported;        /* of those, how many the log has been told of: the logger's */
 	_Atomic int target;       /* enum log_target */
+	struct log_causes causes; /* of complaints that are repeated */
 };
 
 /* Say nothing above LEVEL (LOG_ERR to LOG_DEBUG). */
@@ -76,7 +78,7 @@ void log_write(int level, uint64_t key, const char *format, ...)
 #define log_debug(...)  log_write(LOG_DEBUG, 0, __VA_ARGS__)
 
 /* A complaint that may come again and again: the logger writes it once, and then, every ten
- * seconds, how often it was repeated.  Those of one place in the code that begin with the
+ * seconds, how often it was repeated.  It hears of a few of them and is told how many there are.  Those of one place in the code that begin with the
  * same word (service=NAME) are taken for the same. */
 #define log_repeated(level, ...) log_write(level, log_key(__func__, __LINE__), __VA_ARGS__)
 

@@ -77,6 +77,22 @@ void log_record_add(struct log_record *r, const struct event_field *f)
 	r->length = (uint16_t)(w.at + 1 - r->data);
 }
 
+uint64_t log_record_cause(const struct log_record *r)
+{
+	const char *service = log_record_get(r, FIELD_SERVICE);
+	const char *p = service ? service : log_record_get(r, FIELD_TEXT);
+	const char *reason = log_record_get(r, FIELD_REASON);
+	uint64_t h = r->key * 1099511628211u; /* FNV-1a */
+
+	if (!r->key)
+		return 0;
+	for (; p && *p && *p != ' '; p++)
+		h = (h ^ (unsigned char)*p) * 1099511628211u;
+	for (; reason && *reason; reason++)
+		h = (h ^ (unsigned char)*reason) * 1099511628211u;
+	return h | 1;
+}
+
 size_t log_record_size(const struct log_record *r)
 {
 	return offsetof(struct log_record, data) + r->length;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* The logger's life, and its loop.  A complaint (a record with a key) is written at once;
- * what comes like it in the next WINDOW is counted, and the count is written with the last
- * text when the window ends, and so on until a window has none.  The table of complaints
- * has a fixed size: one that finds no place in it is simply written. */
+ * what comes like it in the next WINDOW is counted, here or where it arises, and the count is
+ * written with the last text when the window ends, and so on until a window has none.  The table
+ * of complaints has a fixed size: all that find no place of their own share the last one. */
 #include "logger.h"
 
 #include "log.h"
@@ -24,7 +24,7 @@
 
 enum {
 	WINDOW = LOG_RECORD_WINDOW,
-	PLACES = 64,
+	PLACES = LOG_CAUSES + 1, /* the last is for those who find none */
 	DROPS_PAUSE = 1000,  /* ms between two reports of drops, while there is no end of them */
 	SETTLE = 500,        /* ms for the log to deal with the last records */
 	RETRY = 100,         /* ms after an error of the line */
@@ -35,8 +35,8 @@ enum {
 struct complaint {
 	uint64_t key;           /* 0: the place is free */
 	uint64_t ends;          /* of the window, ms */
-	unsigned unsaid;        /* in the window */
-	struct log_record last; /* the latest that was not said */
+	uint64_t unsaid;        /* in the window, but for what log_causes has counted */
+	struct log_record last; /* the latest that came */
 };
 
 /* What the loop knows. */
@@ -77,66 +77,42 @@ static void put(struct desk *l, const struct log_record *r)
 		logger_sink_stderr.put(r);
 }
 
-/* The place of KEY, a free one, or NULL. */
-static struct complaint *find(struct desk *l, uint64_t key)
-{
-	struct complaint *free_place = NULL;
-
-	for (int i = 0; i < PLACES; i++) {
-		struct complaint *c = &l->complaints[i];
-
-		if (c->key == key)
-			return c;
-		if (c->key == 0 && !free_place)
-			free_place = c;
-	}
-	return free_place;
-}
-
 /* The window of C is over: say what was not said.  If there was nothing, forget it. */
 static void settle(struct desk *l, struct complaint *c, uint64_t now)
 {
-	if (c->unsaid == 0) {
+	struct log_causes *causes = &l->shared->causes;
+	unsigned i = (unsigned)(c - l->complaints);
+	struct log_record r;
+
+	if (i < LOG_CAUSES)
+		c->unsaid += log_causes_take(causes, i);
+	if (c->unsaid == 0 && (i == LOG_CAUSES || log_causes_close(causes, i))) {
 		c->key = 0;
 		return;
 	}
-	log_record_add(&c->last, &F_NUMBER(REPEATED, c->unsaid));
-	put(l, &c->last);
+	if (i < LOG_CAUSES)
+		c->unsaid += log_causes_take(causes, i);
+	r = c->last;
+	log_record_add(&r, &F_NUMBER(REPEATED, c->unsaid));
+	put(l, &r);
 	c->unsaid = 0;
 	c->ends = now + WINDOW;
 }
 
-/* Complaints are alike that are the same event, or come from one place in the code, and are
- * of one service and for one reason, or begin with the same word: what one service has to say
- * must not hide what another has. */
-static uint64_t key_of(const struct log_record *r)
-{
-	const char *service = log_record_get(r, FIELD_SERVICE);
-	const char *p = service ? service : log_record_get(r, FIELD_TEXT);
-	const char *reason = log_record_get(r, FIELD_REASON);
-	uint64_t h = r->key * 1099511628211u;
-
-	for (; p && *p && *p != ' '; p++)
-		h = (h ^ (unsigned char)*p) * 1099511628211u;
-	for (; reason && *reason; reason++)
-		h = (h ^ (unsigned char)*reason) * 1099511628211u;
-	return h | 1;
-}
-
 static void take(struct desk *l, const struct log_record *r, uint64_t now)
 {
-	uint64_t key = r->key ? key_of(r) : 0;
-	struct complaint *c = key ? find(l, key) : NULL;
+	uint64_t key = log_record_cause(r);
+	struct complaint *c;
 
-	if (c && c->key == key) {
-		c->unsaid++;
+	if (key) {
+		c = &l->complaints[log_causes_place(&l->shared->causes, key)];
 		c->last = *r;
-		return;
-	}
-	if (c) {
+		if (c->key) {
+			c->unsaid++;
+			return;
+		}
 		c->key = key;
 		c->ends = now + WINDOW;
-		c->unsaid = 0;
 	}
 	put(l, r);
 }
@@ -234,12 +210,22 @@ static _Noreturn void logger_main(const struct logger *l)
 	_exit(EXIT_SUCCESS);
 }
 
+/* What was counted for a logger that died has lost its words. */
+static void forget_counts(struct log_shared *shared)
+{
+	for (unsigned i = 0; i < LOG_CAUSES; i++) {
+		shared->dropped += log_causes_take(&shared->causes, i);
+		log_causes_close(&shared->causes, i);
+	}
+}
+
 int logger_restart(struct logger *l)
 {
 	pid_t pid;
 
 	if (l->pid > 0)
 		return 0;
+	forget_counts(l->shared);
 	pid = fork();
 	if (pid == 0)
 		logger_main(l);

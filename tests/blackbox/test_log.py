@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
-"""What the log says when a thing happens again and again, and when nobody reads it."""
+"""What the log says when a thing happens again and again, and when nobody reads it.  With
+ECHOD_TEST_FLOOD=1000000 in the environment the floods are of that size."""
 
 import os
+import re
 import signal
 import socket
 import string
@@ -12,6 +14,8 @@ from grid import TCP4, datagram_grid, stream_grid
 from harness import wait_for
 from talk import exchange, payload, ping
 
+IP_BIND_ADDRESS_NO_PORT = 24
+MORE = re.compile(r"\(and (\d+) more like it in 10 s\)")
 SERVICE = dict(model="prefork", engine="epoll", workers=2)
 
 
@@ -63,13 +67,33 @@ def test_logger_cannot_stop_service(echod, tmp_path, how):
 
 
 PLAIN = set(string.printable) - set("\t\r\x0b\x0c")
+NASTY = b"\x1b]0;gone\x07\n<0>root: \0\xff"
+FLOOD = int(os.environ.get("ECHOD_TEST_FLOOD", 0))  # ECHOD_TEST_FLOOD=1000000: so many of each kind
+FLOODER = "127.0.0.2"
 
 
-def check_flooded(d):
+def check_flooded(d, number):
     """What a flood leaves: few lines, and nothing in them that a terminal obeys."""
     lines = [x for x in d.log().splitlines() if "counters service=" not in x]
+    print(f"{number} leave {len(lines)} lines")
     assert len(lines) <= 100, lines[:120]
     assert set("".join(lines)) <= PLAIN
+
+
+def flood_of_connections(address, number):
+    """Clients at FLOODER come, say something nasty, and reset."""
+    for _ in range(number):
+        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        s.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        s.settimeout(0.02)
+        s.bind((FLOODER, 0))
+        try:
+            s.connect(address)
+            s.send(NASTY)
+        except OSError:
+            pass
+        s.close()
 
 
 @pytest.mark.slow
@@ -79,40 +103,88 @@ def check_flooded(d):
                             ("iterative", "blocking"), ("thread", "blocking"),
                             ("fork", "blocking")])
 def test_flood_of_connections(echod, cell, tmp_path, how):
-    """Clients come, say something nasty, and reset, into a service that is full all the time: at
-    most 100 lines."""
+    """A flood into a service that is full all the time: at most 100 lines."""
     number = 500 if cell.one_at_a_time else 20000 if cell.engine == "blocking" else 50000
+    number = number if cell.one_at_a_time else FLOOD or number
     d = echod(cell.service(tmp_path, max_clients=2, when_full=how, backlog=64))
     held = d.connect()
     ping(held)
-    for _ in range(number):
-        s = cell.transport.socket()
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        s.settimeout(0.02)
-        try:
-            s.connect(d.services[0].address)
-            s.send(b"\x1b]0;gone\x07\n<0>root: \0\xff")
-        except OSError:
-            pass
-        s.close()
+    flood_of_connections(d.services[0].address, number)
     ping(held)
-    check_flooded(d)
+    check_flooded(d, number)
+
+
+REFUSALS = {
+    "closed_reset": {},
+    "rejected_acl": {"deny": [FLOODER]},
+    "rejected_rate": {"connection_rate": 1.0, "connection_burst": 1},
+}
 
 
 @pytest.mark.slow
 @pytest.mark.serial
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("what", REFUSALS)
+@stream_grid("tcp4", pairs=[("prefork", "epoll"), ("fork", "blocking")])
+def test_flood_of_refused_connections(echod, cell, tmp_path, what):
+    """A flood from a client that is not let in, or that resets: the log says how many it were."""
+    number = FLOOD or 20000
+    d = echod(cell.service(tmp_path, **REFUSALS[what]))
+    held = d.connect()
+    ping(held)
+    flood_of_connections(d.services[0].address, number)
+    ping(held)
+    counted = settled(lambda: d.count(what))
+    assert counted > number // 10
+    check_flooded(d, number)
+    if what.startswith("rejected_"):
+        d.close_clients()
+        d.stop()
+        assert told(d, what) == counted
+
+
+def settled(value):
+    """VALUE(), once it no longer changes."""
+    last = [value()]
+
+    def same():
+        last.append(value())
+        return last[-1] == last[-2]
+    wait_for("a number that stays", same, 5.0, step=0.2)
+    return last[-1]
+
+
+def told(d, what):
+    """How many refusals for the reason WHAT the log tells of: a line stands for one, or for as
+    many as it says."""
+    return sum(int(m[1]) if (m := MORE.search(x)) else 1 for x in d.lines(f": {what}"))
+
+
+DATAGRAMS = {
+    "refused_source_port": {},
+    "refused_loop": {"rate": 4000000.0, "burst": 1000000},
+    "refused_rate": {"rate": 1.0, "burst": 1},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("what", DATAGRAMS)
 @datagram_grid("udp4", pairs=[("prefork", "epoll"), ("iterative", "blocking")])
-def test_flood_of_datagrams(echod, cell, tmp_path):
-    """Datagrams that may not be answered."""
-    d = echod(cell.service(tmp_path))
+def test_flood_of_datagrams(echod, cell, tmp_path, what):
+    """Datagrams that are not answered."""
+    number = FLOOD or 200000
+    d = echod(cell.service(tmp_path, udp=DATAGRAMS[what]))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind(("127.0.0.1", 0))
-        d.services[0].keys["udp"] = {"refuse_source_ports": [s.getsockname()[1]]}
-        d.write_conf()
-        d.reload()
+        if what == "refused_source_port":
+            d.services[0].keys["udp"] = {"refuse_source_ports": [s.getsockname()[1]]}
+            d.write_conf()
+            d.reload()
         s.connect(d.services[0].address)
-        for _ in range(200000):
-            s.send(b"\x1b]0;gone\x07\n<0>root: \0\xff")
-    assert d.count("refused_source_port") > 1000
-    assert d.count("datagrams_out") == 0
-    check_flooded(d)
+        for _ in range(number):
+            s.send(NASTY)
+    assert d.count(what) > 1000
+    assert d.count("datagrams_out") < number // 100
+    check_flooded(d, number)

@@ -233,34 +233,71 @@ static void test_none(void **state)
 
 static void test_complaints(void **state)
 {
-	char name[32], part[80], *text;
+	enum { MANY = 30 }; /* of which most are counted where they arise */
+	char *text;
 
 	(void)state;
 	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
 	log_set_patience(5000);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < MANY; i++) {
 		log_repeated(LOG_WARNING, "service=a once %s", "more");
 		log_event(EVENT_FULL, F_TEXT(SERVICE, "a"), F_NUMBER(MAX_CLIENTS, i));
 		log_event(EVENT_FULL, F_TEXT(SERVICE, "b"), F_NUMBER(MAX_CLIENTS, i));
 		log_event(EVENT_OPTION_FAILED, F_TEXT(SERVICE, "a"), F_NUMBER(ERRNO, EPERM));
 	}
-	for (int i = 0; i < 200; i++) { /* more than there are places for */
-		snprintf(name, sizeof(name), "s%d", i % 100);
+	text = stop();
+	log_set_patience(0);
+	assert_int_equal(count(text, "service=a once more\n"), 1);
+	assert_int_equal(count(text, "service=a once more (and 29 more like it in 10 s)\n"), 1);
+	assert_int_equal(count(text, "service=a is full: "), 2);
+	assert_int_equal(count(text, "service=a is full: max_clients=0 are connected, more \n"), 1);
+	assert_int_equal(count(text, "service=b is full: "), 2);
+	assert_int_equal(count(text, "service=b is full: max_clients=0 are connected, more \n"), 1);
+	assert_int_equal(count(text, " (and 29 more like it in 10 s)\n"), 4);
+	assert_int_equal(count(text, "service=a : Operation not permitted\n"), 1);
+	free(text);
+}
+
+/* Whatever there is to complain of, the log has a bound: those who find no place share one. */
+static void test_more_causes_than_places(void **state)
+{
+	enum { MORE = LOG_CAUSES + 100 };
+	char name[32], part[80], *text;
+
+	(void)state;
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	log_set_patience(5000);
+	for (int i = 0; i < 3 * MORE; i++) {
+		snprintf(name, sizeof(name), "s%d", i % MORE);
 		log_event(EVENT_WORKER_CANNOT_SERVE, F_TEXT(SERVICE, name), F_NUMBER(WORKER, 1));
 	}
 	text = stop();
 	log_set_patience(0);
-	assert_int_equal(count(text, "service=a once more\n"), 1);
-	assert_int_equal(count(text, "service=a once more (and 2 more like it in 10 s)\n"), 1);
-	assert_int_equal(count(text, "service=a is full: max_clients=0 are"), 1);
-	assert_int_equal(count(text, "service=a is full: max_clients=1 are"), 0);
-	assert_int_equal(count(text, "service=b is full: max_clients=0 are"), 1);
-	assert_int_equal(count(text, "service=b is full: max_clients=2 are"), 1);
-	assert_int_equal(count(text, "service=a : Operation not permitted\n"), 1);
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < LOG_CAUSES; i++) {
 		snprintf(part, sizeof(part), "service=s%d worker 1 cannot serve", i);
 		assert_int_equal(count(text, part), 2);
 	}
+	assert_int_equal(count(text, "\n"), 2 * (LOG_CAUSES + 1));
+	snprintf(part, sizeof(part), " (and %d more like it in 10 s)\n", 3 * 100 - 1);
+	assert_int_equal(count(text, part), 1);
+	free(text);
+}
+
+/* What was counted for a logger that was killed is told of as dropped. */
+static void test_another_counts_on(void **state)
+{
+	char *text;
+
+	(void)state;
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	kill(logger.pid, SIGKILL);
+	waitpid(logger.pid, NULL, 0);
+	for (int i = 0; i < LOG_CAUSES_BURST + 5; i++)
+		log_causes_pass(&logger.shared->causes, UINT64_C(4711) << 32, 1000);
+	assert_true(logger_ended(&logger, logger.pid, 0));
+	assert_int_equal(logger_restart(&logger), 0);
+	text = stop();
+	assert_int_equal(count(text, "5 log messages were dropped"), 1);
 	free(text);
 }
 
@@ -342,6 +379,8 @@ int main(int argc, char *argv[])
 		cmocka_unit_test_setup_teardown(test_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_complaints, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_more_causes_than_places, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_counts_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fallback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_blocked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cannot_start, setup, teardown),
