@@ -77,6 +77,22 @@ static void holds_no_memory_while_nothing_waits(void **state)
 	assert_null(c.held);
 }
 
+/* However fast a client is: after one buffer it is another's turn. */
+static void takes_a_turn_of_one_buffer(void **state)
+{
+	char *bytes = random_bytes(3 * BUFFER);
+
+	(void)state;
+	k.input = bytes;
+	k.in = 3 * BUFFER;
+	for (size_t i = 1; i <= 3; i++) {
+		assert_int_equal(conn_step(&c, &ex), CONN_READ);
+		assert_int_equal(k.in, (3 - i) * BUFFER);
+		assert_int_equal(k.out, i * BUFFER);
+	}
+	free(bytes);
+}
+
 static void reads_nothing_while_the_client_does_not(void **state)
 {
 	char *bytes = random_bytes(3 * BUFFER);
@@ -215,6 +231,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(echoes_in_any_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(holds_no_memory_while_nothing_waits, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(takes_a_turn_of_one_buffer, setup, teardown),
 		cmocka_unit_test_setup_teardown(reads_nothing_while_the_client_does_not, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(sends_what_others_received, setup, teardown),
