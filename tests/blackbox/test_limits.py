@@ -110,7 +110,6 @@ def test_one_at_a_time_waits(echod, cell, tmp_path):
     assert s.recv(100) == b"early"
 
 
-@pytest.mark.serial
 @stream_grid("tcp4", pairs=MANY_AT_ONCE, quick=())
 def test_full_costs_no_cpu(echod, cell, tmp_path):
     """A full service with clients in the backlog sleeps."""

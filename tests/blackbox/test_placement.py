@@ -42,7 +42,6 @@ def sleeps(d):
     wait_for("a rest", rests, 3.0)
 
 
-@pytest.mark.serial
 @stream_grid("tcp4", quick=("tcp4",), pairs=[("iterative", "epoll"), ("thread", "blocking")])
 def test_spin(echod, cell, tmp_path):
     """After something came an executor looks for busy_poll, and then it sleeps."""
@@ -55,7 +54,6 @@ def test_spin(echod, cell, tmp_path):
     spins(d)
 
 
-@pytest.mark.serial
 @stream_grid("tcp4", "unix", quick=())
 def test_spin_everywhere(echod, cell, tmp_path):
     """It holds in every cell, and every byte comes back."""
@@ -67,7 +65,6 @@ def test_spin_everywhere(echod, cell, tmp_path):
     ping(s)
 
 
-@pytest.mark.serial
 @datagram_grid("udp4", quick=())
 def test_spin_datagrams(echod, cell, tmp_path):
     """The same for datagrams."""

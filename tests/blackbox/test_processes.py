@@ -291,7 +291,6 @@ def test_workers_hold_no_file(echod, cell, tmp_path):
                 r"socket:|pipe:|anon_inode:|/memfd:|/dev/null|/dev/zero", what), what
 
 
-@pytest.mark.serial
 def test_idle_grid_costs_nothing(echod, tmp_path):
     """Every pair in one daemon, 3 idle clients each: no process uses any CPU time."""
     d = echod(*[Cell(*pair, TCP4).service(tmp_path, name="-".join(pair)) for pair in STREAM_PAIRS],
@@ -306,7 +305,6 @@ def test_idle_grid_costs_nothing(echod, tmp_path):
     assert procs.cpu_seconds(d.tree()) - before <= 0.02
 
 
-@pytest.mark.serial
 @stream_grid("tcp4", quick=())
 def test_idle_costs_nothing(echod, cell, tmp_path):
     """With 10 idle clients no process uses any CPU time: no timer ticks, nothing polls."""

@@ -27,7 +27,6 @@ def usable(d):
     return [s for s in d.clients if select.select([s], [], [], 0)[0] and s.recv(1) == b"?"]
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("pair", MANY_AT_ONCE, ids="-".join)
 def test_out_of_descriptors(echod, tmp_path, pair):
     """200 clients for a process with 64 descriptors: the live ones are served, the rest wait at
@@ -126,7 +125,6 @@ def test_out_of_processes(echod, tmp_path, model):
     assert d.count("spawn_failed") > 0
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("pair", STREAM_PAIRS, ids="-".join)
 def test_descriptors_come_back(echod, tmp_path, pair):
     """After the flood every descriptor is free and the service as before."""
