@@ -104,8 +104,7 @@ def flood_of_connections(address, number):
                             ("fork", "blocking")])
 def test_flood_of_connections(echod, cell, tmp_path, how):
     """A flood into a service that is full all the time: at most 100 lines."""
-    number = 500 if cell.one_at_a_time else 20000 if cell.engine == "blocking" else 50000
-    number = number if cell.one_at_a_time else FLOOD or number
+    number = 200 if cell.one_at_a_time else FLOOD or 20000
     d = echod(cell.service(tmp_path, max_clients=2, when_full=how, backlog=64))
     held = d.connect()
     ping(held)
