@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Fixtures that every black-box test shares."""
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -18,9 +19,12 @@ import shim as shim_module  # noqa: E402
 
 
 def pytest_configure(config):
-    """As many descriptors as may be: some tests hold 1000 clients."""
+    """As many descriptors as may be: some tests hold 1000 clients.  And locked memory: that of
+    rings counts for a user, so for all the daemons of tests that run side by side."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard > 0 else soft, hard))
+    with contextlib.suppress(ValueError, OSError):  # we may not
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
 
 
 def netns_problem():

@@ -30,7 +30,7 @@ def ask(d, cell, data=b"ping"):
 def spins(d):
     """Do the daemon's processes use a processor although nobody asks anything?"""
     before = procs.cpu_seconds(d.tree())
-    wait_for("a spin", lambda: procs.cpu_seconds(d.tree()) - before >= 0.1, 1.0)
+    wait_for("a spin", lambda: procs.cpu_seconds(d.tree()) - before >= 0.05, 1.0)
 
 
 def sleeps(d):
