@@ -146,7 +146,7 @@ def test_interrupted(number, delay):
     time.sleep(delay)
     children = procs.descendants(p.pid)
     p.send_signal(number)
-    p.communicate(timeout=20 * SLOW)
+    p.communicate(timeout=60 * SLOW)
     wait_for("no echod left", lambda: not any(os.path.exists(f"/proc/{c}") for c in children), 1.0)
 
 
@@ -156,7 +156,7 @@ def test_killed():
     wait_for("echods", lambda: len(ours(p.pid)) >= 3 * len(STREAM_PAIRS), 5.0)
     children = procs.descendants(p.pid)
     p.kill()
-    p.communicate(timeout=20 * SLOW)
+    p.communicate(timeout=60 * SLOW)
     wait_for("no echod left", lambda: not any(os.path.exists(f"/proc/{c}") for c in children), 2.0)
 
 

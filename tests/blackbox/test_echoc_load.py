@@ -72,8 +72,9 @@ def clients(cell):
 @stream_grid(quick=("tcp4", "tcp6", "unix"))
 def test_every_model(echod, cell, tmp_path):
     daemon = echod(cell.service(tmp_path))
-    result = load("-c", clients(cell), "-s", "1-9000", *QUICK, *target(daemon.services[0]))
-    assert result["received"] == result["sent"] > 10 and not troubles(result)
+    result = load("-c", clients(cell), "-s", "1-9000", "-n", "100", "--warmup", "0",
+                  "--json", *target(daemon.services[0]))
+    assert result["received"] == result["sent"] == 100 and not troubles(result)
 
 
 @datagram_grid()
