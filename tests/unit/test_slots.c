@@ -237,11 +237,12 @@ static void patience_only_shrinks(void **state)
 
 static struct slots *watched;
 
+/* As another process does it, not as this thread: it may hold a lock of ThreadSanitizer. */
 static void free_one(int number)
 {
 	(void)number;
 	mprotect(watched, slots_size(N), PROT_READ | PROT_WRITE);
-	slots_release(watched, 7);
+	*(volatile pid_t *)&watched->owner[7] = 0;
 }
 
 /* A slot is freed just before the first store, which says that somebody waits: for nobody is
