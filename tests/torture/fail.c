@@ -26,7 +26,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Of <fcntl.h>, which declares open() with arguments that may be left out. */
@@ -137,8 +136,6 @@ FAIL(ssize_t, getrandom, (void *p, size_t n, unsigned f), (p, n, f), -1)
 FAIL(void *, mmap, (void *a, size_t n, int p, int f, int fd, off_t o), (a, n, p, f, fd, o),
      MAP_FAILED)
 FAIL(int, kill, (pid_t p, int s), (p, s), -1)
-FAIL(int, waitid, (idtype_t t, id_t i, siginfo_t *s, int o), (t, i, s, o), -1)
-FAIL(pid_t, waitpid, (pid_t p, int *s, int o), (p, s, o), -1)
 FAIL(int, dup2, (int from, int to), (from, to), -1)
 
 /* Those with arguments that may be left out: one is passed on, as in C it may be. */

@@ -11,9 +11,11 @@ The last lines count lives with a fault.  A failure names the command that repea
 
 import argparse
 import collections
+import contextlib
 import itertools
 import os
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -157,6 +159,12 @@ class Torture:
         return 1 if self.failures or not self.hits else 0
 
 
+def rings_have_memory():
+    """What they lock is limited for all the processes of a user together."""
+    with contextlib.suppress(ValueError, OSError):  # we may not
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sample", type=float, metavar="SECONDS",
@@ -170,6 +178,7 @@ def main():
     parser.add_argument("--spread", type=int, default=3,
                         help="and as many that are spread over those behind (3)")
     parser.add_argument("-j", "--jobs", type=int, default=2 * (os.cpu_count() or 1))
+    rings_have_memory()
     return Torture(parser.parse_args()).run()
 
 
