@@ -62,46 +62,50 @@ def start_once(bench, model, engine):
 
 
 def scale(bench):
-    """Everything on one processor, then twice as much on two."""
+    """Everything on one processor, then twice as much on two, where connections go to any of the
+    executors or to the one of their processor."""
     if len(bench.cpus[0] | bench.cpus[1]) < 2:
         return
-    bench.say("\n== scale: an executor and its client on one processor, then two of each on two; "
-              "64 B, 32 connections of each client; 2.0 is all that there is")
-    rows = [["", "1 a second", "2 a second", "ratio", "95 %"]]
+    bench.say("\n== scale: an executor and its client on one processor, then two of each on two, "
+              "which share a listener or are steered; 64 B, 32 connections of each client; "
+              "2.0 is all that there is")
+    rows = [["", "1 a second", "2 shared", "ratio", "95 %", "2 steered", "ratio", "95 %"]]
     for model, engine in bench.choice.pairs["tcp"]:
         if not model.startswith("pre") or engine == "blocking" or \
                 not bench.wanted(f"{model}/{engine}"):
             continue
-        r = scale_rounds(bench, model, engine)
-        if r:
-            ratio = Ratio(r[1], r[0], "rate")
-            bench.results.setdefault("scale", {})[f"{model}/{engine}"] = r
-            rows.append([f"{model}/{engine}", *(f"{median(x, 'rate'):.0f}" for x in r),
-                         *ratio.cells()])
+        results = scale_rounds(bench, model, engine)
+        if results:
+            bench.results.setdefault("scale", {})[f"{model}/{engine}"] = results
+            one, *more = results
+            rows.append([f"{model}/{engine}", f"{median(one, 'rate'):.0f}",
+                         *(cell for r in more for cell in (
+                             f"{median(r, 'rate'):.0f}", *Ratio(r, one, "rate").cells()))])
     for line in table(rows):
         bench.say(line)
 
 
 def scale_rounds(bench, model, engine):
-    """The results with one processor, and with two."""
+    """The results with one processor, with two, and with two steered."""
     both = sorted(bench.cpus[0] | bench.cpus[1])
-    pinned = f"services[0].cpus=[{both[0]}, {both[1]}]"
-    one = bench.choice.echod("tcp", model, engine, 1)
-    two = bench.choice.echod("tcp", model, engine, 2, ("-o", pinned))
-    results = [], []
+    pinned = "-o", f"services[0].cpus=[{both[0]}, {both[1]}]"
+    steered = *pinned, "-o", "services[0].steering=cpu"
+    contestants = [(bench.choice.echod("tcp", model, engine, 1), both[:1])]
+    contestants += [(bench.choice.echod("tcp", model, engine, 2, options), both)
+                    for options in (pinned, steered)]
+    results = [[] for _ in contestants]
     try:
-        one.start(bench.directory, {both[0]})
-        two.start(bench.directory, set(both))
-        for s in (one, two):
-            if s.wrong:
-                bench.meter.failures.append(f"{s.name}: {s.wrong}")
+        for server, cpus in contestants:
+            server.start(bench.directory, set(cpus))
+            if server.wrong:
+                bench.meter.failures.append(f"{server.name}: {server.wrong}")
                 return None
         for _ in range(QUICK_ROUNDS if bench.args.quick else ROUNDS):
-            results[0].append(together(bench, one, both[:1]))
-            results[1].append(together(bench, two, both))
+            for (server, cpus), taken in zip(contestants, results):
+                taken.append(together(bench, server, cpus))
     finally:
-        one.stop()
-        two.stop()
+        for server, _ in contestants:
+            server.stop()
     return results
 
 

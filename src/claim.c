@@ -319,7 +319,7 @@ void claim_begin(struct supervisor *s, const struct conf *conf)
 		for (size_t k = 0; k < service->n_listen; k++) {
 			for (int n = parse(service, service->listen[k], a); n > 0; n--) {
 				passed_want(s->passed, (int)service->protocol, &a[n - 1],
-					    claim_v6only(service), shares_of(service));
+					    claim_v6only(service), shares_kept(service));
 			}
 		}
 	}

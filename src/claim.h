@@ -19,6 +19,7 @@ struct claim {
 	struct listener **listeners;
 	size_t n;      /* in all rows */
 	unsigned rows; /* at least 1 */
+	bool several;  /* there are several at an address */
 };
 
 /* Put L into CLAIM, and mark it as wanted.  Returns 0 or -ENOMEM. */

@@ -80,6 +80,16 @@ static void resolve(struct conf *conf, struct service_conf *s, struct complaints
 	}
 }
 
+bool conf_answers_many(const struct service_conf *s)
+{
+	if (s->udp.answer_broadcast || s->udp.n_groups > 0)
+		return true;
+	for (size_t i = 0; i < n_sockopts; i++)
+		if (sockopts[i].type == OPT_MEMBERSHIP && s->sockopts.value[i].set)
+			return true;
+	return false;
+}
+
 /* The tree of SOURCE without its overrides; T must outlive it. */
 static struct conf_node *source_tree(const struct conf_source *source, struct conf_text *t,
 				     struct complaints *c)

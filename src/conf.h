@@ -20,6 +20,7 @@
 
 enum log_target { LOG_TARGET_AUTO, LOG_TARGET_JOURNAL, LOG_TARGET_SYSLOG, LOG_TARGET_STDERR };
 enum log_client { LOG_CLIENT_FULL, LOG_CLIENT_PREFIX, LOG_CLIENT_NONE };
+enum steering { STEERING_OFF, STEERING_CPU };
 enum when_full { FULL_WAIT, FULL_CLOSE, FULL_RESET };
 enum respond { RESPOND_ECHO, RESPOND_REPORT, RESPOND_DISCARD };
 enum proxy_protocol { PROXY_OFF, PROXY_REQUIRE };
@@ -75,6 +76,7 @@ struct service_conf {
 	unsigned workers;            /* executors, at least 1: 0 is resolved to the processors */
 	uint16_t *cpus;              /* to pin executors to, round robin */
 	size_t n_cpus;
+	enum steering steering;
 	uint32_t busy_poll;   /* microseconds that an executor looks before it sleeps */
 	unsigned max_clients; /* at least 1 */
 	enum when_full when_full;
@@ -135,6 +137,9 @@ struct conf *conf_load_noting(const struct conf_source *source, struct problems 
 
 /* Free C (NULL is fine).  Returns NULL. */
 struct conf *conf_free(struct conf *c);
+
+/* Does the UDP service S answer what is sent to many hosts? */
+bool conf_answers_many(const struct service_conf *s);
 
 /* Add a line, as printf(3) with %m; errno is kept.  Without memory it is lost. */
 void problems_add(struct problems *p, const char *format, ...)

@@ -31,6 +31,9 @@ void conf_access(struct build *b, size_t i);
 /* conf_check_answer.c: the rules of service I about its answers. */
 void conf_check_answer(struct build *b, size_t i);
 
+/* conf_check_steering.c: whether service I can be steered. */
+void conf_check_steering(struct build *b, size_t i);
+
 /* conf_needs.c: what can never work is complained about; what not every process may do goes
  * to NOTES, unless that is NULL. */
 void conf_needs(struct build *b, struct complaints *notes);

@@ -362,9 +362,10 @@ static void check_control(struct build *b, const struct endpoints *all)
 
 void conf_check(struct build *b)
 {
-	static void (*const rules[])(struct build *, size_t) = {check_name,  check_listen,
-								check_grid,  check_keys,
-								conf_access, conf_check_answer};
+	static void (*const rules[])(struct build *,
+				     size_t) = {check_name,         check_listen, check_grid,
+						check_keys,         conf_access,  conf_check_answer,
+						conf_check_steering};
 	static void (*const address_rules[])(struct build *, size_t,
 					     const struct endpoints *) = {check_sockets,
 									  check_groups};

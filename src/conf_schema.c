@@ -45,6 +45,12 @@ static const struct conf_word log_levels[] = {
 	{"info", LOG_INFO}, {"debug", LOG_DEBUG},     {NULL, 0},
 };
 
+static const struct conf_word steering_words[] = {
+	{"off", STEERING_OFF},
+	{"cpu", STEERING_CPU},
+	{NULL, 0},
+};
+
 static const struct conf_word full_words[] = {
 	{"wait", FULL_WAIT},
 	{"close", FULL_CLOSE},
@@ -140,6 +146,9 @@ const struct conf_key conf_keys[] = {
 	{"services[].cpus", KEY_CPUS, SERVICE(cpus), COUNT(n_cpus), .max = 1024, .def = "[ ]",
 	 .protocols = ALL, .needs = NEEDS_SCHEDULING,
 	 .text = "Processors to pin the executors to, round robin; empty = none."},
+	{"services[].steering", KEY_WORD, SERVICE(steering), .words = steering_words, .def = "off",
+	 .protocols = 1u << PROTO_TCP | UDP, .strict = true,
+	 .text = "With cpu, what comes on a processor of cpus goes to the executor there."},
 	{"services[].busy_poll", KEY_INT, SERVICE(busy_poll), .max = 1000000, .def = "0",
 	 .unit = "microseconds", .protocols = ALL,
 	 .text = "How long an executor looks again before it sleeps; for who has processors to "

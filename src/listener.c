@@ -75,7 +75,38 @@ struct listener *listener_open_share(const struct service_conf *service,
 	l->asked = first->asked;
 	l->share = number;
 	l->shares = l->endpoint.shares = true;
+	l->silent = protocols[service->protocol].stream;
 	return make(service, l, &first->endpoint.address, error);
+}
+
+/* The processor whose packets are for L: that of the executor with its number (placement.h);
+ * -1 for none, which is how sockets are made. */
+static int processor_of(const struct listener *l, const struct service_conf *service)
+{
+	if (service->steering != STEERING_CPU || l->share >= service->workers)
+		return -1;
+	return service->cpus[l->share % service->n_cpus];
+}
+
+int listener_settle(struct listener *l, const struct service_conf *service,
+		    struct listener_error *error)
+{
+	bool own = service->sockopts.value[sockopt_find("SO_INCOMING_CPU")].set;
+	int cpu = processor_of(l, service);
+
+	error->what = "SO_INCOMING_CPU";
+	if (listener_can_share(l->protocol) && !l->from && !own &&
+	    setsockopt(l->endpoint.fd, SOL_SOCKET, SO_INCOMING_CPU, &cpu, sizeof(cpu)) < 0) {
+		error->error = errno;
+		return -errno;
+	}
+	error->what = "listen";
+	if (l->silent && listen(l->endpoint.fd, (int)service->backlog) < 0) {
+		error->error = errno;
+		return -errno;
+	}
+	l->silent = false;
+	return 0;
 }
 
 void listener_share_port(int fd, const struct service_conf *service, bool share)

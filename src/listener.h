@@ -22,6 +22,7 @@ struct listener {
 	const struct service_conf *service; /* whose it is in the configuration in force */
 	unsigned share;                     /* of several at its address: 0 is the first */
 	bool shares;                        /* there are several, so they have SO_REUSEPORT */
+	bool silent;                        /* bound, and does not listen yet */
 	bool wanted;                        /* by the configuration that is being set up */
 	bool taken_over;                    /* and its options are still another's */
 	bool made_file;                     /* a UNIX socket's file is ours, and which it was: */
@@ -42,10 +43,22 @@ struct listener *listener_open(const struct service_conf *service, const struct 
 			       struct listener_error *error);
 
 /* One more socket beside FIRST, with the NUMBER from 1, at the very address that it is bound to
- * (which has allowed it: listener_share_port()).  Returns NULL with *ERROR. */
+ * (which has allowed it: listener_share_port()).  One of a stream does not listen yet.  Returns
+ * NULL with *ERROR. */
 struct listener *listener_open_share(const struct service_conf *service,
 				     const struct listener *first, unsigned number,
 				     struct listener_error *error);
+
+/* Give L, a listener of SERVICE, the packets of the processor that its executor is pinned to, if
+ * the service is steered, and have it listen if it is silent.  Returns 0 or -errno with *ERROR. */
+int listener_settle(struct listener *l, const struct service_conf *service,
+		    struct listener_error *error);
+
+/* Can several sockets of PROTOCOL have one address, of which each gets a part of what comes? */
+static inline bool listener_can_share(enum protocol protocol)
+{
+	return protocol == PROTO_UDP || protocol == PROTO_TCP;
+}
 
 /* Allow sockets of this user at the address of FD, a socket of SERVICE; or, unless SHARE, only
  * if the configuration does. */

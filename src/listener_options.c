@@ -170,7 +170,7 @@ int listener_options_change(struct listener *l, const struct service_conf *was,
 	changed_options(was, is, &changed);
 	forget(l, was, is);
 	groups_leave(m.fd, m.family, &was->udp);
-	if (l->protocol == PROTO_UDP && !l->from)
+	if (listener_can_share(l->protocol) && !l->from)
 		listener_share_port(m.fd, is, l->shares);
 	r = walk(&m, steps, sizeof(steps) / sizeof(steps[0]), error);
 	m.service = is; /* all of it, and not what has changed */
@@ -227,6 +227,8 @@ int listener_options_renew(struct listener *l, const struct service_conf *is,
 		if (l->protocol == PROTO_UDP)
 			groups_leave_all(m.fd, m.family);
 	}
+	if (listener_can_share(l->protocol) && !l->from)
+		listener_share_port(m.fd, is, l->shares);
 	settable_options(m.fd, is, &settable);
 	l->taken_over = false;
 	return walk(&m, steps, sizeof(steps) / sizeof(steps[0]), error);

@@ -10,7 +10,7 @@
  *     control_*            who asks on the control socket: varlink; rates, totals
  *     manager, notify      what systemd is told, and given to keep
  *     listener, making     sockets; passed: those that were there; sockopt_* options, a row each;
- *                          shares: a UDP socket for each executor
+ *                          shares: a socket for each executor
  *     crew                 the workers of one service and the memory they share
  *      worker              from fork to model; process, capability: limits and privileges
  *       model_*            who runs: iterative, fork, thread, prefork, prethread

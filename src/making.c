@@ -161,7 +161,7 @@ static bool has_file(const struct address *a)
 
 int making_share(struct making *m)
 {
-	if (m->service->protocol == PROTO_UDP && !m->l->from)
+	if (listener_can_share(m->service->protocol) && !m->l->from)
 		listener_share_port(m->fd, m->service, m->l->shares);
 	return 0;
 }
@@ -232,7 +232,7 @@ int making_join_groups(struct making *m)
 int making_listen(struct making *m)
 {
 	m->what = "listen";
-	if (!protocols[m->service->protocol].stream)
+	if (!protocols[m->service->protocol].stream || m->l->silent)
 		return 0;
 	return listen(m->fd, (int)m->service->backlog) < 0 ? -errno : 0;
 }

@@ -38,7 +38,7 @@ int making_facts(struct making *m);
 int making_options_at_socket(struct making *m);
 int making_options_when_bound(struct making *m);
 
-/* UDP: the port is shared with other sockets of ours, or not. */
+/* The port is shared with other sockets of ours, or not. */
 int making_share(struct making *m);
 
 int making_bind(struct making *m);
@@ -52,6 +52,7 @@ int making_address(struct making *m);
 
 int making_join_groups(struct making *m);
 
+/* listen(2), unless the listener is silent. */
 int making_listen(struct making *m);
 
 #endif

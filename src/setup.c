@@ -169,16 +169,20 @@ static void settle_old(const struct part *part, struct listener *l)
 
 static void settle_listeners(const struct setup *t, const struct part *part)
 {
+	struct listener_error error;
+
 	for (size_t i = 0; i < part->claim.n; i++) {
 		struct listener *l = part->claim.listeners[i];
 
 		if (l->service == part->service)
 			continue; /* it stands in each row */
-		l->shares = part->claim.rows > 1 && !l->from;
+		l->shares = part->claim.several && !l->from;
 		if (l->service)
 			settle_old(part, l);
 		else
 			settle_new(t, part, l);
+		if (listener_settle(l, part->service, &error) < 0)
+			log_failure(part, l, &error);
 		l->service = part->service;
 	}
 }
@@ -289,7 +293,7 @@ static void undo(struct setup *t)
 {
 	for (struct listener *l = t->s->listeners; l; l = l->next) {
 		l->wanted = false;
-		if (l->protocol == PROTO_UDP)
+		if (listener_can_share(l->protocol))
 			listener_share_port(l->endpoint.fd, l->service, l->shares);
 	}
 	while (t->opened) {

@@ -240,6 +240,25 @@ BAD = [
     ("processor that no kernel has", service("cpus = [ 0, 1024 ];"),
      ["F:3: services[0].cpus: 1024 is out of range (an array of at most 1024 processors, 0 to "
       "1023)"]),
+    ("steering to nowhere", service('steering = "cpu";'),
+     ['F:3: services[0].steering: "cpu" needs cpus, where the executors are']),
+    ("steering of one", service('steering = "cpu"; cpus = [ 0 ]; model = "iterative";'),
+     ['F:3: services[0].steering: "cpu" is between executors, and this model has one (prefork '
+      "or prethread)"]),
+    ("steering to who is busy", service('steering = "cpu"; cpus = [ 0 ]; engine = "blocking";'),
+     ['F:3: services[0].steering: "cpu" leaves clients behind the one that a blocking executor '
+      "serves (epoll or io_uring)"]),
+    ("steering of what is sent to many",
+     service('protocol = "udp"; steering = "cpu"; cpus = [ 0 ]; '
+             "udp = { answer_broadcast = true; };"),
+     ['F:3: services[0].steering: "cpu" needs a socket for each executor, and what is sent to '
+      "many hosts would come to each"]),
+    ("steering by two", service('steering = "cpu"; cpus = [ 0 ]; engine = "epoll"; '
+                                "socket = { SO_INCOMING_CPU = 1; };"),
+     ['F:3: services[0].steering: "cpu" sets SO_REUSEPORT and SO_INCOMING_CPU itself']),
+    ("steering where there is none",
+     service('protocol = "unix"; steering = "cpu";', 'listen = "/run/e";'),
+     ["F:3: services[0].steering: does not hold for unix (tcp, udp)"]),
     ("rate negative", service("connection_rate = -1;"),
      ["F:3: services[0].connection_rate: -1 is out of range (a number a second, 0.0 to "
       "4000000.0)"]),

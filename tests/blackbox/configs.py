@@ -46,6 +46,8 @@ services = (
     when_full = "close"; backlog = 1; idle_timeout = 0.25; buffer = 5000;
     socket = { SO_RCVBUF = "64K"; SO_LINGER = 3; TCP_NODELAY = false; SO_SNDTIMEO = 0.1; }; },
   { protocol = "unix"; listen = "/tmp/a \\"b\\\\c"; mode = "0600"; workers = 3; },
+  { name = "b"; listen = [ "127.0.0.1:7008" ]; engine = "epoll"; workers = 2; cpus = [ 1, 0 ];
+    steering = "cpu"; },
   { protocol = "udp"; listen = ( "[::1]:9", "127.0.0.1:9" ); model = "iterative";
     engine = "blocking"; socket = { IPV6_MTU_DISCOVER = "do"; };
     cpus = [ 0, 1 ]; busy_poll = 50; allow = [ "192.0.2.0/24", "2001:db8::/32" ];

@@ -69,8 +69,8 @@ def test_check_says_what_is_served(directory):
     assert out[0] == "F: ok" and err == []
     assert out[1] == ("  a: tcp 127.0.0.1:7007; model fork, engine blocking, workers 1, "
                       "max_clients 9")
-    assert [x[:2] for x in out[1:4]] == ["  "] * 3
-    assert all(x.startswith("F:") for x in out[4:])  # what echod.service does not give
+    assert [x[:2] for x in out[1:5]] == ["  "] * 4
+    assert all(x.startswith("F:") for x in out[5:])  # what echod.service does not give
 
 
 def test_overrides(directory):
