@@ -48,8 +48,8 @@ class Torture:
         return directory
 
     def life(self, cell, fault, directory):
-        """One life, and up to two more if the machine may be to blame."""
-        for patience in (1, 3, None):
+        """One life, and up to three more if the machine may be to blame."""
+        for patience in (1, 3, 10, None):
             life = Life(cell, directory, self.library, fault)
             try:
                 return life, life.live(self.usual.get(cell))
