@@ -2,15 +2,15 @@
 """A crowd of clients that send and never read: each costs one buffer at most, nobody else
 notices, and each is gone when it has stood still for write_timeout.
 
-ECHOD_TEST_CROWD=10000 is the number for those that serve many in one process.  So many have more
-in the kernel's buffers than a machine of 16 GiB lets TCP use (tcp_mem, tcp(7)): it drops segments,
-and their senders try again after up to two minutes.  That takes longer and shows the same."""
+When that is tells the server's host.  It is often its kernel that ends such a connection
+(TCP_USER_TIMEOUT), and that sends nothing then: the client is told when it probes again, which is
+up to two minutes later."""
 
-import errno
 import os
 import select
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
@@ -26,17 +26,17 @@ CROWD = int(os.environ.get("ECHOD_TEST_CROWD", "2000"))
 FEW = 300  # for a process or a thread each
 BUFFER = 16384
 TIMEOUT = max(5.0, CROWD / 400) * SLOW
-SAMPLE = 0.5  # seconds between looks at what each has sent
+SAMPLE = 0.2  # seconds between looks at what the server has
 
 
 class Crowd:
     """Clients that send whenever they can and never read, and what became of each."""
 
     def __init__(self, d, number):
-        self.waiting = {}  # by descriptor, until it is reset
-        self.sent = {}     # (bytes that the server's kernel has taken, when that was seen last)
-        self.unread = []   # for how long who was reset had taken no byte
-        self.still = []    # for how long no byte had moved either way
+        self.port = d.services[0].address[1]
+        self.waiting = {}  # by port, while the server has them
+        self.senders = {}  # by descriptor, while they may send
+        self.took = []     # for how long who is gone had taken no byte
         self.sampled = 0.0  # when
         self.poll = select.epoll()
         for _ in range(number):
@@ -47,59 +47,45 @@ class Crowd:
             s.connect(d.services[0].address)
             s.setblocking(False)
             d.clients.append(s)
-            self.waiting[s.fileno()] = s
+            self.waiting[s.getsockname()[1]] = self.senders[s.fileno()] = s
             self.poll.register(s, select.EPOLLOUT | select.EPOLLET)
 
     def close(self):
         self.poll.close()
 
     def look(self, seconds):
-        """Wait for SECONDS at most; who can sends, who was reset is gone.  Returns whether one
-        could send."""
+        """Wait for SECONDS at most; who can sends.  Returns whether one could."""
         if time.monotonic() > self.sampled + SAMPLE:
             self.sample()
-        moved = False
-        for fd, events in self.poll.poll(seconds, maxevents=1024):
-            s = self.waiting[fd]
+        ready = self.poll.poll(seconds, maxevents=1024)
+        for fd, _ in ready:
             try:
-                if events & (select.EPOLLERR | select.EPOLLHUP):
-                    error = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    raise OSError(error, os.strerror(error))
-                moved = True
                 while True:
-                    s.send(bytes(BUFFER))
+                    self.senders[fd].send(bytes(BUFFER))
             except BlockingIOError:
                 pass
-            except (ConnectionResetError, BrokenPipeError):
-                self.gone(fd)
-        return moved
+            except OSError:  # it was told
+                self.poll.unregister(fd)
+        return bool(ready)
 
     def sample(self):
-        """Nobody may stand still for much longer than the timeout."""
-        self.sampled = now = time.monotonic()
-        for fd, s in self.waiting.items():
-            unread, acked = tcp_info(s)
-            if self.sent.get(fd, (-1, 0.0))[0] != acked:
-                self.sent[fd] = (acked, now)
-            still = min(unread, now - self.sent[fd][1])
-            assert still < TIMEOUT * SLACK, f"{len(self.waiting)} are left"
+        """Who is gone?"""
+        there = self.connections()
+        self.sampled = time.monotonic()
+        for port in self.waiting.keys() - there:
+            self.took.append(stood_still(self.waiting.pop(port)))
 
-    def gone(self, fd):
-        self.poll.unregister(fd)
-        unread = tcp_info(self.waiting.pop(fd))[0]
-        self.unread.append(unread)
-        self.still.append(min(unread, time.monotonic() - self.sent[fd][1]))
+    def connections(self):
+        """The ports of the clients that the server has."""
+        said = subprocess.run(["ss", "-Htn", "state", "established", "sport", "=", f":{self.port}"],
+                              text=True, capture_output=True, check=True)
+        return {int(line.split()[3].rpartition(":")[2]) for line in said.stdout.splitlines()}
 
 
-def tcp_info(s):
-    """(seconds without data from the server, bytes that it has acknowledged): tcp(7)."""
-    info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)
-    return struct.unpack_from("=I", info, 52)[0] / 1000, struct.unpack_from("=Q", info, 120)[0]
-
-
-def text(took):
-    took = sorted(took)
-    return f"{took[0]:.2f} to {took[-1]:.2f} s, median {took[len(took) // 2]:.2f}"
+def stood_still(s):
+    """For how long nothing has come, seconds: tcpi_last_data_recv, tcp(7)."""
+    info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return struct.unpack_from("=I", info, 52)[0] / 1000
 
 
 @stream_grid("tcp4", pairs=MANY_AT_ONCE)
@@ -118,14 +104,16 @@ def test_never_reading_crowd(echod, cell, tmp_path):
         # A child of fork or a thread has pages of its own besides the buffer.
         each = 17 + {"fork": 2048, "thread": 64}.get(cell.model, 0)
         assert procs.private_kib(d.tree()) - before < (number * each + 8192) * SLOW
-        start = time.monotonic()
+        end = time.monotonic() + TIMEOUT * SLACK
         while crowd.waiting:
+            assert time.monotonic() < end, f"{len(crowd.waiting)} of {number} are left"
             ping(honest)
             crowd.look(0.05)
     finally:
         crowd.close()
-    print(f"all gone after {time.monotonic() - start:.2f} s; each had read nothing for"
-          f" {text(crowd.unread)}, and nothing had moved for {text(crowd.still)}")
-    assert min(crowd.unread) >= 0.9 * TIMEOUT
+    took = sorted(crowd.took)
+    print(f"write_timeout {TIMEOUT:.0f} s; {number} clients had stood still for {took[0]:.2f} to"
+          f" {took[-1]:.2f} s, median {took[number // 2]:.2f}, {took[number * 99 // 100]:.2f} for 99 %")
+    assert took[0] >= 0.9 * TIMEOUT
     wait_for("the counters", lambda: d.count("closed_write_timeout") == number, 5.0, step=0.2)
     exchange(d.connect(), payload(1 << 20))
