@@ -35,7 +35,9 @@ struct slots {
 	_Atomic uint32_t waiting; /* an executor found no slot free */
 	_Atomic uint32_t crowd;   /* connections at the supervisor's latest look, 1 s ago at most */
 	struct slot *slot;        /* [n], shared */
-	_Atomic pid_t owner[];    /* [n]; 0 = free */
+	/* [n]; 0 = free.  They change with every client, what is before them is read at every
+	 * echo: another cache line. */
+	_Alignas(64) _Atomic pid_t owner[];
 };
 
 /* Bytes of shared memory for N slots. */

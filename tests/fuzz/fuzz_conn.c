@@ -168,7 +168,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	k.script = data + 4;
 	k.left = size - 4;
 	if (!slots)
-		slots = slots_init(calloc(1, slots_size(1)), 1, -1);
+		slots = slots_init(memset(aligned_alloc(64, slots_size(1)), 0, slots_size(1)), 1,
+				   -1);
 	worker.slots = slots;
 	PROMISE(slots_claim(slots, 1, &hint) == 0);
 	service.idle_timeout = data[0] * 1000u;

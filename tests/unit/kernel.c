@@ -115,7 +115,7 @@ int setup(void **state)
 	(void)state;
 	memset(&k, 0, sizeof(k));
 	memset(&stats, 0, sizeof(stats));
-	slots = slots_init(calloc(1, slots_size(4)), 4, -1);
+	slots = slots_init(memset(aligned_alloc(64, slots_size(4)), 0, slots_size(4)), 4, -1);
 	slots_claim(slots, 1, &hint);
 	service = (struct service_conf){
 		.name = (char *)"test",
