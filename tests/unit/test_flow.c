@@ -157,6 +157,54 @@ static void an_error_ends_it(void **state)
 		}
 }
 
+/* Turns of the loop, with MS milliseconds of its time between them, until the connection has
+ * been ended; or N of them. */
+static void turn(unsigned n, unsigned ms)
+{
+	for (unsigned i = 0; i < n && !k.shut && !k.closed; i++) {
+		ex.now += ms;
+		wheel_advance(&flows.wheel, ex.now, flow_timer, &flows);
+		ring_enter();
+	}
+}
+
+/* A drain that comes while a client does not read, or while its answer is being sent: once that
+ * is out, the deadline is the drain's, and not that of a slow reader. */
+static void a_drain_ends_who_has_been_slow(void **state)
+{
+	static char bytes[BUFFER];
+
+	(void)state;
+	for (int blocked = 0; blocked < 2; blocked++) {
+		size_t n = blocked ? sizeof(bytes) : 64;
+
+		ring_begin(0, true);
+		k.input = bytes;
+		k.in = n;
+		k.blocked = blocked;
+		if (blocked)
+			turn(100, 20);
+		else
+			for (int i = 0; i < 100 && !r.n_asked; i++)
+				ring_enter();
+		ex.draining = true;
+		ex.drain_since = ex.now;
+		flow_drain(&flows);
+		if (blocked)
+			turn(100, 20);
+		assert_false(k.shut || k.closed);
+		k.blocked = false;
+		turn(100, 20); /* two seconds: a drain's, and no write_timeout */
+		assert_true(k.shut);
+		assert_int_equal(k.out, n);
+		k.fin = true;
+		for (int i = 0; i < 1000 && !k.closed; i++)
+			ring_enter();
+		assert_true(k.closed && !k.reset);
+		ring_end();
+	}
+}
+
 /* A completion that comes late finds nobody, and its buffer is not lost. */
 static void the_late_find_nobody(void **state)
 {
@@ -181,6 +229,7 @@ int main(void)
 		cmocka_unit_test(holds_no_buffer_for_a_slow_reader),
 		cmocka_unit_test(flows_while_messages_are_small),
 		cmocka_unit_test(an_error_ends_it),
+		cmocka_unit_test(a_drain_ends_who_has_been_slow),
 		cmocka_unit_test(the_late_find_nobody),
 	};
 
