@@ -24,6 +24,7 @@ enum steering { STEERING_OFF, STEERING_CPU };
 enum when_full { FULL_WAIT, FULL_CLOSE, FULL_RESET };
 enum respond { RESPOND_ECHO, RESPOND_REPORT, RESPOND_DISCARD };
 enum proxy_protocol { PROXY_OFF, PROXY_REQUIRE };
+enum sandbox_mode { SANDBOX_AUTO, SANDBOX_REQUIRED, SANDBOX_OFF };
 
 struct log_conf {
 	enum log_target target;
@@ -102,7 +103,8 @@ struct conf {
 	struct log_conf log;
 	struct process_conf process;
 	uint32_t shutdown_timeout; /* milliseconds */
-	char *control;             /* path of the control socket; "" = RUNTIME_DIRECTORY's */
+	enum sandbox_mode sandbox;
+	char *control; /* path of the control socket; "" = RUNTIME_DIRECTORY's */
 	struct service_conf *services;
 	size_t n_services;
 	char *engine_refused; /* why "auto" could not mean the engine that it does, or NULL */

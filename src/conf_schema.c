@@ -71,6 +71,13 @@ static const struct conf_word proxy_words[] = {
 	{NULL, 0},
 };
 
+static const struct conf_word sandbox_words[] = {
+	{"auto", SANDBOX_AUTO},
+	{"required", SANDBOX_REQUIRED},
+	{"off", SANDBOX_OFF},
+	{NULL, 0},
+};
+
 /* The field of a row: where it is and how large. */
 #define GLOBAL(field) \
  .offset = offsetof(struct conf, field), .size = sizeof(((struct conf *)0)->field)
@@ -120,6 +127,10 @@ const struct conf_key conf_keys[] = {
 
 	{"shutdown_timeout", KEY_SECONDS, GLOBAL(shutdown_timeout), .max = DAY, .def = "30.0",
 	 .unit = "seconds", .text = "The longest that draining may take when echod stops."},
+
+	{"sandbox", KEY_WORD, GLOBAL(sandbox), .words = sandbox_words, .def = "auto",
+	 .text = "Workers have the system calls of their list and no file; auto: as far as the "
+		 "system has the means."},
 
 	{"control", KEY_TEXT, GLOBAL(control), .max = 107, .def = "", .needs = NEEDS_WRITABLE_PATH,
 	 .text = "Control socket; \"\" = control in systemd's RUNTIME_DIRECTORY, else none."},

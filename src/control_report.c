@@ -201,6 +201,22 @@ static const char *state(const struct supervisor *s)
 	return s->ready ? "serving" : "starting";
 }
 
+/* What workers are shut in by, and what is missing of it. */
+static json_t *sandbox(const struct supervisor *s)
+{
+	static const char *const modes[] = {
+		[SANDBOX_AUTO] = "auto",
+		[SANDBOX_REQUIRED] = "required",
+		[SANDBOX_OFF] = "off",
+	};
+	const struct sandbox none = {.known = false};
+	const struct sandbox *has = s->conf->sandbox == SANDBOX_OFF ? &none : &s->env.sandbox;
+
+	return json_pack("{s:s s:b s:i s:s?}", "mode", modes[s->conf->sandbox], "seccomp",
+			 has->seccomp, "landlock", has->landlock, "missing",
+			 has->missing[0] ? has->missing : NULL);
+}
+
 json_t *control_status(const struct supervisor *s, const char *service, uint64_t now)
 {
 	const struct control_facts *facts = control_facts(s->control);
@@ -212,13 +228,13 @@ json_t *control_status(const struct supervisor *s, const char *service, uint64_t
 		totals_sum(s, s->conf->services[i].name, sum);
 		active += stats_active(sum);
 	}
-	return json_pack("{s:s s:i s:s s:f s:o s:{s:o s:f s:o} s:o s:o s:o s:o}", "version",
+	return json_pack("{s:s s:i s:s s:f s:o s:{s:o s:f s:o} s:o s:o s:o s:o s:o}", "version",
 			 PACKAGE_VERSION, "pid", (int)getpid(), "state", state(s), "started",
 			 facts->started, "uptime", seconds(now - facts->started_ms), "config",
 			 "file", varlink_text(s->conf->file), "loaded", facts->loaded, "age",
 			 seconds(now - facts->loaded_ms), "control", varlink_text(facts->path),
-			 "connections", integer(active), "rates", all_rates(s), "services",
-			 services(s, service, now, service_status));
+			 "sandbox", sandbox(s), "connections", integer(active), "rates",
+			 all_rates(s), "services", services(s, service, now, service_status));
 }
 
 json_t *control_stats(const struct supervisor *s, const char *service, uint64_t now)

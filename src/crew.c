@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -36,6 +37,11 @@ static int open_lines(struct crew *c)
 	return 0;
 }
 
+static const struct sandbox *sandbox_of(const struct crew *c)
+{
+	return c->conf->sandbox == SANDBOX_OFF ? NULL : &c->env->sandbox;
+}
+
 static int fill(struct crew *c, const struct endpoint *endpoints)
 {
 	size_t n = c->n_endpoints * c->rows;
@@ -51,6 +57,8 @@ static int fill(struct crew *c, const struct endpoint *endpoints)
 	for (unsigned i = 0; i < c->n_members; i++)
 		c->members[i].start_at = 1;
 	r = open_lines(c);
+	if (r == 0)
+		r = sandbox_filters_make(sandbox_of(c), c->service, &c->filters);
 	return r < 0 ? r : crew_memory_map(c);
 }
 
@@ -92,6 +100,7 @@ struct crew *crew_free(struct crew *c)
 	close_line(&c->leash[0]);
 	close_line(&c->leash[1]);
 	crew_memory_unmap(c);
+	sandbox_filters_free(&c->filters);
 	acl_clear(&c->allowed);
 	free(c->last_beats);
 	free(c->members);
@@ -115,6 +124,8 @@ static pid_t spawn(struct crew *c, unsigned i)
 		.process = &c->conf->process,
 		.identity = c->env->identity,
 		.log = &c->conf->log,
+		.sandbox = sandbox_of(c),
+		.filters = &c->filters,
 		.sockets = &c->endpoints[threads ? 0 : i % c->rows * c->n_endpoints],
 		.n_endpoints = c->n_endpoints,
 		.rows = threads ? c->rows : 1,
@@ -224,10 +235,21 @@ static bool bury(struct crew *c, pid_t pid)
 	return lost > 0;
 }
 
+static void tell_of_call(const struct crew *c, unsigned i)
+{
+	char what[100];
+
+	snprintf(what, sizeof(what), "service=%s worker %u", c->name, i + 1);
+	sandbox_log_end(&c->stats[(size_t)i * c->blocks_per_member].forbidden, c->name, what,
+			c->members[i].pid);
+}
+
 static void tell_of_death(const struct crew *c, unsigned i, int status)
 {
 	pid_t pid = c->members[i].pid;
 
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		tell_of_call(c, i);
 	if (WIFSIGNALED(status))
 		log_event(EVENT_WORKER_DIED, F_TEXT(SERVICE, c->name), F_NUMBER(WORKER, i + 1),
 			  F_NUMBER(PID, pid), F_NUMBER(SIGNAL, WTERMSIG(status)));

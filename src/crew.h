@@ -6,6 +6,7 @@
 
 #include "acl.h"
 #include "process.h"
+#include "sandbox.h"
 #include "siphash.h"
 #include "stats.h"
 
@@ -38,6 +39,7 @@ struct member {
 struct crew_env {
 	struct identity identity;
 	const struct ports *own_ports;
+	struct sandbox sandbox;        /* what the system has of it */
 	struct siphash_key key;        /* of all tables that are keyed by a source */
 	struct handshakes *handshakes; /* shared: who has completed one */
 	int hello;                     /* write end: who is up */
@@ -67,6 +69,7 @@ struct crew {
 	struct stats *stats; /* a block per executor; the last is the supervisor's */
 	struct slots *slots; /* NULL for datagrams */
 	struct quotas *quotas;
+	struct sandbox_filters filters;
 	uint32_t *last_beats; /* beats at the last look */
 	int leash[2];         /* pipe; our end is [1], -1 once it is cut */
 	int bell;

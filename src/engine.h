@@ -21,6 +21,8 @@ struct engine {
 	void (*echo)(struct executor *ex, const struct client *client);
 	/* Can it work here?  0, or -errno and in TEXT what is refused and why.  NULL: it can. */
 	int (*probe)(char *text, size_t size);
+	/* What it calls: enum sandbox_part. */
+	unsigned calls;
 	/* What takes its place if it was not asked for by name and cannot work, or NULL. */
 	const struct engine *substitute;
 };

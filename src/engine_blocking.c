@@ -9,6 +9,7 @@
 #include "conn.h"
 #include "dgram.h"
 #include "executor.h"
+#include "sandbox_calls.h"
 #include "worker.h"
 
 #include <poll.h>
@@ -83,4 +84,5 @@ const struct engine engine_blocking = {
 	.text = "one client at a time, as in the textbook",
 	.serve = blocking_serve,
 	.echo = blocking_echo,
+	.calls = CALLS_BLOCKING,
 };

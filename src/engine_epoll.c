@@ -16,6 +16,7 @@
 #include "dgram.h"
 #include "executor.h"
 #include "pool.h"
+#include "sandbox_calls.h"
 #include "timer.h"
 #include "turn.h"
 #include "worker.h"
@@ -245,4 +246,5 @@ const struct engine engine_epoll = {
 	.name = "epoll",
 	.text = "many clients at once in each executor, by epoll(7)",
 	.serve = epoll_serve,
+	.calls = CALLS_EPOLL,
 };

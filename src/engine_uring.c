@@ -17,6 +17,7 @@
 #include "dgram.h"
 #include "executor.h"
 #include "flow.h"
+#include "sandbox_calls.h"
 #include "slots.h"
 #include "turn.h"
 #include "worker.h"
@@ -299,5 +300,6 @@ const struct engine engine_uring = {
 	.text = "many clients at once in each executor, by io_uring(7)",
 	.serve = uring_serve,
 	.probe = uring_probe,
+	.calls = CALLS_URING,
 	.substitute = &engine_epoll,
 };

@@ -6,6 +6,7 @@
 #include "conf.h"
 #include "log.h"
 #include "placement.h"
+#include "sandbox.h"
 #include "stats.h"
 #include "timer.h"
 #include "worker.h"
@@ -16,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,14 +33,30 @@ void executor_init(struct executor *ex, struct worker *w, unsigned index)
 	};
 }
 
+/* All executors have what they need: shut the worker in, then say that it is up. */
+static void all_up(struct worker *w)
+{
+	int r = sandbox_enter(&w->filters->worker, &w->stats->forbidden);
+	pid_t me = getpid();
+
+	if (r < 0) {
+		log_event(EVENT_WORKER_CANNOT_SERVE, F_TEXT(SERVICE, w->conf->name),
+			  F_NUMBER(WORKER, w->number), F_NUMBER(ERRNO, -r));
+		_exit(EX_OSERR);
+	}
+	if (write(w->hello, &me, sizeof(me)) < 0)
+		log_debug("service=%s cannot say that it is up: %m", w->conf->name);
+}
+
 void executor_up(struct executor *ex)
 {
 	struct worker *w = ex->worker;
-	unsigned all = w->conf->model->many_threads ? w->conf->workers : 1;
-	pid_t me = getpid();
+	bool many = w->conf->model->many_threads;
 
-	if (atomic_fetch_add(&w->up, 1) + 1 == all && write(w->hello, &me, sizeof(me)) < 0)
-		log_debug("service=%s cannot say that it is up: %m", w->conf->name);
+	if (atomic_fetch_add(&w->up, 1) + 1 == (many ? w->conf->workers : 1))
+		all_up(w);
+	if (many)
+		pthread_barrier_wait(&w->all_up);
 }
 
 /* The supervisor could have a ring and this process cannot: its limits or rights are others. */

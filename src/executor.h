@@ -34,7 +34,8 @@ struct executor {
 /* Be executor INDEX of worker W. */
 void executor_init(struct executor *ex, struct worker *w, unsigned index);
 
-/* It serves from now on.  When all executors of the worker do, the supervisor is told. */
+/* It has all that it needs to serve.  When all executors of the worker have, the worker is in
+ * its sandbox and the supervisor is told; before that this does not return. */
 void executor_up(struct executor *ex);
 
 /* Be executor INDEX of W, serve its listeners by the service's engine, and end.  Returns 0

@@ -17,10 +17,11 @@ struct log_record;
 
 /* Memory shared with the logger. */
 struct log_shared {
-	_Atomic uint64_t dropped; /* records lost since the start */
-	uint64_t reported;        /* of those, how many the log has been told of: the logger's */
-	_Atomic int target;       /* enum log_target */
-	struct log_causes causes; /* of complaints that are repeated */
+	_Atomic uint64_t dropped;   /* records lost since the start */
+	uint64_t reported;          /* of those, how many the log has been told of: the logger's */
+	_Atomic int target;         /* enum log_target */
+	struct log_causes causes;   /* of complaints that are repeated */
+	_Atomic uint32_t forbidden; /* a system call that ended the logger: see sandbox.h */
 };
 
 /* Say nothing above LEVEL (LOG_ERR to LOG_DEBUG). */

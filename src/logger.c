@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -194,6 +196,14 @@ static void run(int fd, struct log_shared *shared)
 		sink->settle(SETTLE);
 }
 
+/* Read the file of the time zone, which cannot be opened later.  Without TZ libc would look at
+ * it again and again whether it has changed. */
+static void know_time_zone(void)
+{
+	setenv("TZ", ":/etc/localtime", 0);
+	tzset();
+}
+
 static _Noreturn void logger_main(const struct logger *l)
 {
 	struct log_shared *shared = l->shared;
@@ -206,6 +216,11 @@ static _Noreturn void logger_main(const struct logger *l)
 	log_set_sink(-1, NULL);
 	process_drop_privileges(&nobody);
 	process_wake_with_parents_death();
+	if (l->sandbox)
+		know_time_zone();
+	if (sandbox_hide_names(l->sandbox, false) < 0 ||
+	    sandbox_enter(&l->filters.worker, &shared->forbidden) < 0)
+		_exit(EX_OSERR);
 	run(keep[0], shared);
 	_exit(EXIT_SUCCESS);
 }
@@ -235,11 +250,11 @@ int logger_restart(struct logger *l)
 	return 0;
 }
 
-int logger_start(struct logger *l, enum log_target target)
+int logger_start(struct logger *l, enum log_target target, const struct sandbox *sandbox)
 {
 	int r;
 
-	*l = (struct logger){.line = {-1, -1}};
+	*l = (struct logger){.line = {-1, -1}, .sandbox = sandbox};
 	l->shared = mmap(NULL, sizeof(*l->shared), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (l->shared == MAP_FAILED)
@@ -247,7 +262,9 @@ int logger_start(struct logger *l, enum log_target target)
 	l->shared->target = (int)target;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, l->line) < 0)
 		return -errno;
-	r = logger_restart(l);
+	r = sandbox_filters_make(sandbox, NULL, &l->filters);
+	if (r == 0)
+		r = logger_restart(l);
 	if (r == 0)
 		log_set_sink(l->line[1], l->shared);
 	return r;
@@ -264,6 +281,8 @@ bool logger_ended(struct logger *l, pid_t pid, int status)
 		return false;
 	l->pid = 0;
 	if (WIFSIGNALED(status))
+		sandbox_log_end(&l->shared->forbidden, NULL, "logger", pid);
+	if (WIFSIGNALED(status))
 		log_event(EVENT_LOGGER_DIED, F_NUMBER(PID, pid),
 			  F_NUMBER(SIGNAL, WTERMSIG(status)));
 	else
@@ -279,6 +298,7 @@ void logger_stop(struct logger *l)
 	if (!l->shared)
 		return; /* it never started */
 	log_set_sink(-1, NULL);
+	sandbox_filters_free(&l->filters);
 	close(l->line[1]);
 	close(l->line[0]);
 	if (l->pid == 0)

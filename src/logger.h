@@ -5,6 +5,7 @@
 #define ECHOD_LOGGER_H
 
 #include "conf.h"
+#include "sandbox.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -14,14 +15,17 @@ struct log_shared;
 /* The supervisor's hold on the logger.  It keeps both ends of the line: what is said while
  * there is no logger waits for the next. */
 struct logger {
-	pid_t pid;                 /* 0: none runs */
-	int line[2];               /* [0] for the logger, [1] for all who log */
-	struct log_shared *shared; /* what was lost */
+	pid_t pid;                     /* 0: none runs */
+	int line[2];                   /* [0] for the logger, [1] for all who log */
+	struct log_shared *shared;     /* what was lost */
+	const struct sandbox *sandbox; /* or NULL: it is off */
+	struct sandbox_filters filters;
 };
 
-/* Set up the line, start the process, which writes to TARGET, and send this process's log
- * there.  Returns 0 or -errno: then the log still goes to standard error directly. */
-int logger_start(struct logger *l, enum log_target target);
+/* Set up the line, start the process, which writes to TARGET and enters SANDBOX (NULL: none),
+ * and send this process's log there.  Returns 0 or -errno: then the log still goes to standard
+ * error directly. */
+int logger_start(struct logger *l, enum log_target target, const struct sandbox *sandbox);
 
 /* Write to TARGET from now on. */
 void logger_set_target(struct logger *l, enum log_target target);

@@ -18,6 +18,7 @@ struct model {
 	bool many_threads;            /* its process has `workers` threads, else one */
 	bool per_client;              /* accepts by itself and calls engine->echo; streams only */
 	bool own_descriptors;         /* each client's are in a process of its own */
+	unsigned calls;               /* what its processes call: enum sandbox_part */
 	int (*run)(struct worker *w); /* in the worker process; returns 0 when told to stop,
 				       * or -errno when it could not go on */
 };

@@ -13,6 +13,8 @@
 #include "log.h"
 #include "placement.h"
 #include "process.h"
+#include "sandbox.h"
+#include "sandbox_calls.h"
 #include "slots.h"
 #include "stats.h"
 #include "worker.h"
@@ -20,6 +22,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -36,6 +39,16 @@ struct parent {
 	unsigned made;     /* children, ever */
 };
 
+/* The sandbox has ended a client's process. */
+static void tell_of_call(struct parent *p, pid_t pid)
+{
+	const char *service = p->ex.worker->conf->name;
+	char what[100];
+
+	snprintf(what, sizeof(what), "service=%s client's process", service);
+	sandbox_log_end(&p->ex.worker->stats[1].forbidden, service, what, pid);
+}
+
 /* Reap whoever has ended.  A slot that a child still had was lost with it: free it before
  * the pid can be anybody else's. */
 static void reap(struct parent *p)
@@ -51,10 +64,27 @@ static void reap(struct parent *p)
 
 		if (lost > 0)
 			stats_add(p->ex.stats, C_CLOSED_KILLED, lost);
-		waitpid(who.si_pid, NULL, 0);
+		if (who.si_code != CLD_EXITED && who.si_status == SIGSYS)
+			tell_of_call(p, who.si_pid);
+		waitid(P_PID, (id_t)who.si_pid, &who, WEXITED);
 		p->children--;
 		who.si_pid = 0;
 	}
+}
+
+/* A client's process has less to do than who made it.  If it cannot be held to that, it does
+ * not serve. */
+static void shut_in(struct executor *ex)
+{
+	struct worker *w = ex->worker;
+	int r = sandbox_enter_client(&w->filters->client, &ex->stats->forbidden);
+
+	if (r == 0)
+		return;
+	errno = -r;
+	log_repeated(LOG_ERR, "service=%s a client's process cannot enter the sandbox: %m",
+		     w->conf->name);
+	_exit(EXIT_FAILURE);
 }
 
 static _Noreturn void child(struct parent *p, const struct client *client, pid_t parent)
@@ -70,6 +100,7 @@ static _Noreturn void child(struct parent *p, const struct client *client, pid_t
 	process_title("%s fork client", w->conf->name);
 	executor_init(&ex, w, 1);
 	placement_pin(w->conf, p->made);
+	shut_in(&ex);
 	w->conf->engine->echo(&ex, client);
 	_exit(EXIT_SUCCESS);
 }
@@ -151,5 +182,6 @@ const struct model model_fork = {
 	.text = "a process for each client",
 	.per_client = true,
 	.own_descriptors = true,
+	.calls = CALLS_FORK,
 	.run = fork_run,
 };

@@ -6,6 +6,7 @@
 #include "conf.h"
 #include "executor.h"
 #include "log.h"
+#include "sandbox_calls.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -61,6 +62,7 @@ static int prethread_run(struct worker *w)
 
 	if (!parts)
 		return -ENOMEM;
+	pthread_barrier_init(&w->all_up, NULL, w->conf->workers);
 	r = start(parts, w);
 	if (r < 0)
 		return r;
@@ -74,5 +76,6 @@ const struct model model_prethread = {
 	.name = "prethread",
 	.text = "a fixed number of threads, each accepting by itself",
 	.many_threads = true,
+	.calls = CALLS_THREADS,
 	.run = prethread_run,
 };

@@ -12,6 +12,7 @@
 #include "executor.h"
 #include "log.h"
 #include "placement.h"
+#include "sandbox_calls.h"
 #include "slots.h"
 #include "stats.h"
 #include "worker.h"
@@ -147,5 +148,6 @@ const struct model model_thread = {
 	.name = "thread",
 	.text = "a thread for each client",
 	.per_client = true,
+	.calls = CALLS_THREADS | CALLS_NEW_THREAD,
 	.run = thread_run,
 };

@@ -77,8 +77,8 @@ static bool same_globals(const struct conf *a, const struct conf *b)
 	       a->log.client == b->log.client && p->open_files == q->open_files &&
 	       p->processes == q->processes && p->memory == q->memory && p->core == q->core &&
 	       p->locked_memory == q->locked_memory && p->thread_stack == q->thread_stack &&
-	       p->nice == q->nice && strcmp(p->user, q->user) == 0 &&
-	       strcmp(p->group, q->group) == 0;
+	       (a->sandbox == SANDBOX_OFF) == (b->sandbox == SANDBOX_OFF) && p->nice == q->nice &&
+	       strcmp(p->user, q->user) == 0 && strcmp(p->group, q->group) == 0;
 }
 
 static struct crew *current_crew(const struct supervisor *s, const char *name)
@@ -274,6 +274,8 @@ static void swap(struct setup *t)
 	if (!t->same_globals)
 		process_log_limits(&t->conf->process);
 	setup_log_engine(t->conf);
+	if (!s->conf || s->conf->sandbox != t->conf->sandbox)
+		setup_log_sandbox(t->conf, &s->env.sandbox);
 	for (size_t i = 0; i < t->conf->n_services; i++)
 		settle_listeners(t, &t->parts[i]);
 	keep_wanted(s, t->opened);
@@ -307,6 +309,18 @@ static void undo(struct setup *t)
 			crew_free(t->parts[i].made);
 }
 
+/* A sandbox that is required must be there as a whole. */
+static int find_sandbox(struct setup *t)
+{
+	struct sandbox *sandbox = &t->s->env.sandbox;
+	int r = t->conf->sandbox == SANDBOX_OFF ? 0 : sandbox_find(sandbox);
+
+	if (r < 0 || t->conf->sandbox != SANDBOX_REQUIRED || !sandbox->missing[0])
+		return r;
+	problems_add(t->problems, "sandbox is required, but this system has %s", sandbox->missing);
+	return -EOPNOTSUPP;
+}
+
 /* Who the workers will be: only root can make them somebody else. */
 static int find_identity(struct setup *t)
 {
@@ -337,6 +351,8 @@ int setup_apply(struct supervisor *s, struct conf *conf, struct problems *proble
 		return -ENOMEM;
 	process_raise_files(&conf->process);
 	r = find_identity(&t);
+	if (r == 0)
+		r = find_sandbox(&t);
 	if (r == 0 && !s->conf)
 		claim_begin(s, conf);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include "conf.h"
 #include "crew.h"
 #include "log.h"
+#include "sandbox.h"
 
 #include <stdio.h>
 
@@ -40,4 +41,14 @@ void setup_log_engine(const struct conf *conf)
 			return;
 		}
 	}
+}
+
+void setup_log_sandbox(const struct conf *conf, const struct sandbox *sandbox)
+{
+	bool off = conf->sandbox == SANDBOX_OFF;
+	char text[SANDBOX_TEXT_MAX];
+
+	log_event(EVENT_SANDBOX, F_TEXT(TEXT, sandbox_text(off ? NULL : sandbox, text)));
+	if (!off && sandbox->missing[0])
+		log_event(EVENT_SANDBOX_PARTIAL, F_TEXT(WHAT, sandbox->missing));
 }

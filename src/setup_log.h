@@ -5,6 +5,7 @@
 
 struct conf;
 struct crew;
+struct sandbox;
 struct service_conf;
 
 /* The settings of SERVICE, which CREW begins to serve; and its limit, if that had to be lowered. */
@@ -12,5 +13,8 @@ void setup_log_service(const struct service_conf *service, const struct crew *cr
 
 /* That engine = "auto" could not mean what it does; once, however many services there are. */
 void setup_log_engine(const struct conf *conf);
+
+/* What workers are shut in by, and what of SANDBOX is missing. */
+void setup_log_sandbox(const struct conf *conf, const struct sandbox *sandbox);
 
 #endif

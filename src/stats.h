@@ -78,8 +78,9 @@ enum { CACHE_LINE = 64 };
 /* The counters of one executor. */
 struct stats {
 	_Alignas(CACHE_LINE) _Atomic uint64_t value[N_COUNTERS];
-	_Atomic uint32_t beat; /* odd while the executor is awake; see worker.h */
-	bool shared;           /* several threads or processes write: add atomically */
+	_Atomic uint32_t beat;      /* odd while the executor is awake; see worker.h */
+	_Atomic uint32_t forbidden; /* a system call that ended it, and 1: see sandbox.h */
+	bool shared;                /* several threads or processes write: add atomically */
 };
 
 /* Add N to counter C of block S. */

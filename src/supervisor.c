@@ -317,11 +317,9 @@ static int prepare(struct run *run)
 	if (shared == MAP_FAILED)
 		return -errno;
 	s->own_ports = (struct ports *)(void *)shared;
-	s->env = (struct crew_env){
-		.own_ports = s->own_ports,
-		.handshakes = (struct handshakes *)(void *)(shared + ports_size),
-		.hello = run->hello[1],
-	};
+	s->env.own_ports = s->own_ports;
+	s->env.handshakes = (struct handshakes *)(void *)(shared + ports_size);
+	s->env.hello = run->hello[1];
 	r = siphash_random_key(&s->env.key);
 	if (r < 0)
 		return r;
@@ -336,7 +334,10 @@ static int start(struct run *run, struct conf *conf)
 	int r = watch_all(run);
 
 	if (r >= 0)
-		r = logger_start(&run->logger, conf->log.target);
+		r = conf->sandbox == SANDBOX_OFF ? 0 : sandbox_find(&run->s.env.sandbox);
+	if (r >= 0)
+		r = logger_start(&run->logger, conf->log.target,
+				 conf->sandbox == SANDBOX_OFF ? NULL : &run->s.env.sandbox);
 	if (manager_open(&run->s.manager) < 0)
 		log_warn("NOTIFY_SOCKET is no address of a socket: nobody is told when echod is "
 			 "ready");

@@ -8,6 +8,7 @@
 #include "conf.h"
 #include "log.h"
 #include "process.h"
+#include "sandbox.h"
 #include "slots.h"
 
 #include <errno.h>
@@ -44,6 +45,8 @@ void worker_main(struct worker *w)
 	w->capacity = process_capacity();
 	r = process_drop_privileges(&w->identity);
 	process_wake_with_parents_death();
+	if (r == 0)
+		r = sandbox_hide_names(w->sandbox, w->conf->protocol == PROTO_UNIX_DGRAM);
 	if (r == 0)
 		r = w->conf->model->run(w);
 	if (r < 0)

@@ -7,6 +7,7 @@
 #include "address.h"
 #include "process.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,8 @@
 struct handshakes;
 struct quotas;
 struct log_conf;
+struct sandbox;
+struct sandbox_filters;
 struct log_shared;
 struct process_conf;
 struct service_conf;
@@ -49,6 +52,8 @@ struct worker {
 	const struct process_conf *process;
 	struct identity identity; /* to become */
 	const struct log_conf *log;
+	const struct sandbox *sandbox; /* what there is of it, or NULL: it is off */
+	const struct sandbox_filters *filters;
 	const struct endpoint
 		*sockets; /* rows of n_endpoints, one for all executors or one for each;
 					 * what an executor serves is in executor.h */
@@ -65,6 +70,7 @@ struct worker {
 	unsigned number;               /* of the worker within its service, from 1 */
 	unsigned capacity;             /* connections that its descriptors allow */
 	_Atomic unsigned up;           /* executors that serve */
+	pthread_barrier_t all_up;      /* with many threads: they serve together */
 };
 
 /* Be the worker W: drop what is not its own, run the model, end the process. */

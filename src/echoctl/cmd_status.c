@@ -7,6 +7,28 @@
 
 #include <string.h>
 
+/* The words of the start-up log, and what is missing. */
+static void print_sandbox(const json_t *sandbox)
+{
+	const char *missing = json_string_value(json_object_get(sandbox, "missing"));
+	double landlock = number_of(sandbox, "landlock");
+	const char *between = ": ";
+
+	printf("  sandbox        ");
+	text_put(stdout, text_of(sandbox, "mode"));
+	if (json_is_true(json_object_get(sandbox, "seccomp"))) {
+		printf("%sseccomp", between);
+		between = ", ";
+	}
+	if (landlock > 0)
+		printf("%sLandlock ABI %.0f", between, landlock);
+	if (missing) {
+		fputs("; this system has ", stdout);
+		text_put(stdout, missing);
+	}
+	putchar('\n');
+}
+
 /* Pairs of a name and what it says, in two columns. */
 static void print_daemon(const json_t *got)
 {
@@ -26,6 +48,7 @@ static void print_daemon(const json_t *got)
 	printf("  control        ");
 	text_put(stdout, text_of(got, "control"));
 	putchar('\n');
+	print_sandbox(json_object_get(got, "sandbox"));
 }
 
 static void print_rates(const char *name, const json_t *rates, bool streams, bool datagrams)

@@ -1,25 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""refuse.py ERRNO COMMAND...: run COMMAND where io_uring_setup(2) fails with ERRNO, as a filter
-of system calls makes it fail."""
+"""refuse.py ERRNO[:CALL] COMMAND...: run COMMAND where CALL, io_uring_setup(2) by default, fails with
+ERRNO, as a filter of system calls makes it fail."""
 
 import ctypes
 import errno
 import os
+import platform
 import struct
 import sys
 
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, MODE_FILTER = 22, 38, 2
-IO_URING_SETUP = 425  # on every architecture but Alpha
+NUMBERS = {  # the first two the same on every architecture but Alpha
+    "io_uring_setup": 425, "landlock_create_ruleset": 444,
+    "seccomp": {"x86_64": 317, "aarch64": 277, "riscv64": 277}.get(platform.machine(), 0)}
 LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06  # of struct sock_filter: BPF_LD | W | ABS, ...
 ALLOW, FAIL = 0x7fff0000, 0x00050000
 
 
-def refuse(error):
+def refuse(error, number):
     libc = ctypes.CDLL(None, use_errno=True)
     code = b"".join(struct.pack("HBBI", *row) for row in (
         (LOAD, 0, 0, 0),
-        (JUMP_EQUAL, 0, 1, IO_URING_SETUP),
+        (JUMP_EQUAL, 0, 1, number),
         (RETURN, 0, 0, FAIL | error),
         (RETURN, 0, 0, ALLOW)))
     rows = ctypes.create_string_buffer(code, len(code))
@@ -31,5 +34,6 @@ def refuse(error):
 
 
 if __name__ == "__main__":
-    refuse(getattr(errno, sys.argv[1]))
+    name, _, call = sys.argv[1].partition(":")
+    refuse(getattr(errno, name), NUMBERS[call or "io_uring_setup"])
     os.execvp(sys.argv[2], sys.argv[2:])

@@ -384,7 +384,7 @@ def test_no_descriptors(detached, tmp_path):
 def starting(detached, shim, tmp_path):
     """(a daemon that never gets ready, its caller), the pid file written."""
     d = detached(TCP4.service(tmp_path), env=shim.env)
-    shim.set(fork_skip=3, fork_errno=errno.EAGAIN, fork_left=FOREVER)
+    shim.set(fork_skip=4, fork_errno=errno.EAGAIN, fork_left=FOREVER)
     with open(d.log_file, "ab") as err:
         process = subprocess.Popen(d.words(), cwd=d.directory, stdin=subprocess.DEVNULL,
                                    stderr=err, env=dict(os.environ, **shim.env))

@@ -8,6 +8,8 @@
  * the environment variable ECHOD_SHIM.  Only data sockets are touched: IP, and UNIX sockets
  * with a name; the daemon's own socket pairs have none.
  *
+ * A process can also be made to do any system call, as if somebody had broken into it.
+ *
  * Faults are drawn from one seeded sequence per thread, so that a run with one
  * client can be repeated. */
 #define _GNU_SOURCE
@@ -43,6 +45,7 @@ struct panel {
 	_Atomic uint32_t send_skip, send_errno, send_left; /* datagrams only; as with fork */
 	_Atomic uint32_t hang_left; /* receives on streams that never return */
 	_Atomic int32_t wall_days;  /* what the wall clock is ahead */
+	_Atomic uint32_t call_number, call_accept, call_transfer; /* made that many times */
 	_Atomic uint32_t did_cut, did_again, did_intr, did_accept, did_fork, did_thread, did_send;
 	_Atomic uint32_t streams; /* sequences of random numbers given out */
 };
@@ -125,6 +128,19 @@ static bool interrupted(void)
 	return true;
 }
 
+/* Make the call that is asked for, if LEFT says so. */
+static void misbehave(_Atomic uint32_t *left)
+{
+	uint32_t n = *left;
+	int saved = errno;
+
+	while (n && !atomic_compare_exchange_weak(left, &n, n - 1))
+		;
+	if (n)
+		syscall(panel->call_number, -1, 0, 0, 0, 0, 0);
+	errno = saved;
+}
+
 /* Shall a transfer on FD fail?  Sets errno.  A datagram that cannot be sent is lost for good,
  * so that one needs `send_left`. */
 static bool fails(int fd, bool sending)
@@ -134,6 +150,7 @@ static bool fails(int fd, bool sending)
 
 	if (!type)
 		return false;
+	misbehave(&panel->call_transfer);
 	if (interrupted())
 		return true;
 	if (type == SOCK_DGRAM && sending) {
@@ -297,6 +314,7 @@ static bool no_accept(void)
 {
 	int error = planned(&panel->accept_left, &panel->accept_errno, &panel->did_accept);
 
+	misbehave(&panel->call_accept);
 	if (error) {
 		errno = error;
 		return true;

@@ -118,7 +118,7 @@ static void test_order(void **state)
 	char *text, part[40], *at;
 
 	(void)state;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	assert_int_equal(logger_restart(&logger), 0);
 	log_set_patience(5000); /* none is lost */
 	for (int i = 0; i < 1000; i++)
@@ -142,7 +142,7 @@ static void test_malformed(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	log_info("before");
 	log_record_init(&r, EVENT_STOPPED, LOG_NOTICE);
 	assert_int_equal(send(log_sink(), "x", 1, 0), 1);
@@ -171,7 +171,7 @@ static void test_full_queue(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	kill(logger.pid, SIGSTOP);
 	for (int i = 0; i < MANY; i++)
 		log_info("line");
@@ -193,7 +193,7 @@ static void test_another(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	first = logger.pid;
 	kill(first, SIGKILL);
 	assert_int_equal(waitpid(first, &status, 0), first);
@@ -222,7 +222,7 @@ static void test_none(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	kill(logger.pid, SIGKILL);
 	waitpid(logger.pid, NULL, 0);
 	assert_true(logger_ended(&logger, logger.pid, 3 << 8));
@@ -237,7 +237,7 @@ static void test_complaints(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	log_set_patience(5000);
 	for (int i = 0; i < MANY; i++) {
 		log_repeated(LOG_WARNING, "service=a once %s", "more");
@@ -308,7 +308,7 @@ static void test_fallback(void **state)
 
 	(void)state;
 	connect_error = ECONNREFUSED;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_JOURNAL), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_JOURNAL, NULL), 0);
 	log_info("one");
 	log_info("two");
 	text = stop();
@@ -320,7 +320,7 @@ static void test_fallback(void **state)
 	free(text);
 	logger = (struct logger){.pid = 0};
 	connect_error = ENOENT;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	logger_set_target(&logger, LOG_TARGET_SYSLOG);
 	log_info("three");
 	text = stop();
@@ -338,7 +338,7 @@ static void test_blocked(void **state)
 	(void)state;
 	assert_int_equal(pipe2(line, O_CLOEXEC), 0);
 	dup2(line[1], STDERR_FILENO);
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	for (int i = 0; i < 5000; i++)
 		log_info("%0500d", i);
 	dup2(out, STDERR_FILENO);
@@ -357,15 +357,15 @@ static void test_cannot_start(void **state)
 	(void)state;
 	logger_stop(&logger);
 	mmap_error = ENOMEM;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), -ENOMEM);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), -ENOMEM);
 	mmap_error = 0;
 	logger_stop(&logger);
 	socketpair_error = EMFILE;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), -EMFILE);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), -EMFILE);
 	socketpair_error = 0;
 	logger_stop(&logger);
 	fork_error = EAGAIN;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), -EAGAIN);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), -EAGAIN);
 	assert_int_equal(log_sink(), -1);
 	logger_stop(&logger);
 }
