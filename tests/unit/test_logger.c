@@ -265,7 +265,7 @@ static void test_more_causes_than_places(void **state)
 	char name[32], part[80], *text;
 
 	(void)state;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	log_set_patience(5000);
 	for (int i = 0; i < 3 * MORE; i++) {
 		snprintf(name, sizeof(name), "s%d", i % MORE);
@@ -289,7 +289,7 @@ static void test_another_counts_on(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR), 0);
+	assert_int_equal(logger_start(&logger, LOG_TARGET_STDERR, NULL), 0);
 	kill(logger.pid, SIGKILL);
 	waitpid(logger.pid, NULL, 0);
 	for (int i = 0; i < LOG_CAUSES_BURST + 5; i++)
