@@ -22,10 +22,8 @@ def functions(path):
 
 
 def torture_calls():
-    """What tools/torture lets fail; the module has the same name as ours."""
-    tree = ast.parse((TESTS / "torture/faults.py").read_text())
-    return {key.value for node in tree.body if isinstance(node, ast.Assign)
-            and isinstance(node.value, ast.Dict) for key in node.value.keys}
+    """What tools/torture lets fail: the rows of its tables; the module has the same name as ours."""
+    return set(re.findall(r'(?m)^ +"(\w+)":', (TESTS / "torture/faults.py").read_text()))
 
 
 def missing(test):
