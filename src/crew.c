@@ -26,7 +26,9 @@ enum {
 	BACKOFF_MOST = 500,   /* ms; a cause that is gone is forgotten within that */
 	HANG = 10,            /* regular looks, a second apart, until stuck is too long */
 	STOPPED_MOST = 10000, /* ms */
-	CUT_GRACE = 1000      /* ms for workers that were cut off to leave */
+	CUT_GRACE = 1000,     /* ms for workers that were cut off to leave */
+	RING_FIRST = 10,      /* ms from a death to the bell; each wait is ten times the last */
+	RING_LAST = 1000      /* ms */
 };
 
 static int open_lines(struct crew *c)
@@ -129,6 +131,7 @@ static pid_t spawn(struct crew *c, unsigned i)
 		.sockets = &c->endpoints[threads ? 0 : i % c->rows * c->n_endpoints],
 		.n_endpoints = c->n_endpoints,
 		.rows = threads ? c->rows : 1,
+		.alone = c->rows >= c->n_members * (threads ? c->service->workers : 1),
 		.quotas = c->quotas,
 		.handshakes = c->env->handshakes,
 		.slots = c->slots,
@@ -156,8 +159,27 @@ static void plan(struct member *m, uint64_t now)
 		m->backoff = BACKOFF_MOST;
 }
 
+/* A process that was killed with a ring may answer once for the living, for a while: the kernel
+ * takes the ring apart later, and until then its watch of a shared listener may be the one that a
+ * client wakes.  So everybody looks, at once and a few times more. */
+static void ring_soon(struct crew *c, uint64_t now)
+{
+	c->ring_wait = RING_FIRST;
+	c->ring_at = now + RING_FIRST;
+}
+
+static void ring(struct crew *c, uint64_t now)
+{
+	if (c->ring_at == 0 || now < c->ring_at || !c->slots)
+		return;
+	slots_ring(c->slots);
+	c->ring_wait *= 10;
+	c->ring_at = c->ring_wait <= RING_LAST ? now + c->ring_wait : 0;
+}
+
 void crew_start(struct crew *c, uint64_t now)
 {
+	ring(c, now);
 	for (unsigned i = 0; i < c->n_members; i++) {
 		struct member *m = &c->members[i];
 		pid_t pid;
@@ -273,6 +295,8 @@ bool crew_ended(struct crew *c, pid_t pid, int status, uint64_t now)
 {
 	bool ours = bury(c, pid);
 
+	if (c->slots && !c->draining)
+		ring_soon(c, now);
 	for (unsigned i = 0; i < c->n_members; i++) {
 		struct member *m = &c->members[i];
 
@@ -362,7 +386,7 @@ void crew_check(struct crew *c, uint64_t now)
 
 uint64_t crew_deadline(const struct crew *c)
 {
-	uint64_t when = UINT64_MAX;
+	uint64_t when = c->ring_at ? c->ring_at : UINT64_MAX;
 
 	if (c->draining)
 		return c->leash[1] >= 0 ? c->cut_at : c->kill_at;

@@ -78,6 +78,8 @@ struct crew {
 	struct acl allowed; /* who is, then */
 	uint64_t cut_at;    /* ms: when draining has lasted long enough */
 	uint64_t kill_at;   /* ms: when workers that were cut off must be gone */
+	uint64_t ring_at;   /* ms: when to ring the bell after a death; 0 = no need */
+	uint32_t ring_wait; /* ms after the last time */
 };
 
 /* A crew for SERVICE of CONF on SOCKETS (copied).  Nothing runs yet.  Returns NULL with
@@ -88,7 +90,7 @@ struct crew *crew_new(const struct conf *conf, const struct service_conf *servic
 /* Free C; its workers are gone or will go, since this cuts the leash.  Returns NULL. */
 struct crew *crew_free(struct crew *c);
 
-/* Start every worker that is due. */
+/* Start every worker that is due, and ring the bell if that is. */
 void crew_start(struct crew *c, uint64_t now);
 
 /* Tell the workers to drain; they have LIMIT ms. */

@@ -68,11 +68,15 @@ static void on_listener(struct loop *l, size_t i)
 }
 
 /* Watch the listeners, or do not, as the acceptor wants it.  Level-triggered: to watch again
- * is to look whether anybody waits. */
+ * is to look whether anybody waits.
+ *
+ * The ring of who was killed lives on for a moment, and a watch that wakes one alone may then be
+ * what is woken.  So that is for those who share a listener and have a bell: see crew.c. */
 static void watch_listeners(struct loop *l)
 {
 	const struct worker *w = l->ex->worker;
-	uint32_t events = l->acceptor.troubled ? EPOLLIN : EPOLLIN | EPOLLEXCLUSIVE;
+	bool all = l->acceptor.troubled || l->dgram || w->alone;
+	uint32_t events = all ? EPOLLIN : EPOLLIN | EPOLLEXCLUSIVE;
 
 	if (l->acceptor.armed && l->n_watched < w->n_endpoints) {
 		for (size_t i = 0; i < w->n_endpoints; i++)

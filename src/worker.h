@@ -59,6 +59,7 @@ struct worker {
 					 * what an executor serves is in executor.h */
 	size_t n_endpoints;
 	unsigned rows;                 /* executor I has row I, round robin */
+	bool alone;                    /* no executor shares its row with another */
 	struct quotas *quotas;         /* shared */
 	struct handshakes *handshakes; /* shared: of all services */
 	struct slots *slots;           /* shared; streams only, else NULL */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The process tree: who is there, what a death costs, and how fast it is made good."""
 
+import ctypes
 import os
 import re
 import signal
@@ -55,6 +56,47 @@ def test_shape(echod, cell, tmp_path):
         assert procs.threads(worker) >= 3
     if cell.model in ("iterative", "prefork", "fork"):
         assert procs.threads(worker) == 1
+
+
+def hold_ring(pid):
+    """A descriptor for the ring of PID, which then outlives it; pidfd_getfd(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = next(n for n in os.listdir(f"/proc/{pid}/fd")
+                  if os.readlink(f"/proc/{pid}/fd/{n}") == "anon_inode:[io_uring]")
+    pidfd = os.pidfd_open(pid)
+    held = libc.syscall(438, pidfd, int(number), 0)
+    os.close(pidfd)
+    if held < 0:
+        pytest.skip(f"no descriptor of another process: {os.strerror(ctypes.get_errno())}")
+    return held
+
+
+@pytest.mark.parametrize("cell", [
+    Cell("iterative", "io_uring", TCP4), Cell("prefork", "io_uring", TCP4),
+    Cell("iterative", "io_uring", UDP4), Cell("prefork", "io_uring", UDP4)], ids=str)
+def test_ring_of_the_dead(echod, cell, tmp_path):
+    """The kernel takes the ring of a killed worker apart later; that it still watches a listener
+    costs no client that comes meanwhile."""
+    d = echod(cell.service(tmp_path))
+    held = []
+    try:
+        for victim in d.workers():
+            n = len(d.workers())
+            held.append(hold_ring(victim))
+            kill(victim)
+            wait_for("the new worker", lambda v=victim, n=n:
+                     len(d.workers()) == n and v not in d.workers())
+            time.sleep(0.05)  # it watches, too
+            s = d.connect()
+            if cell.transport.datagram:
+                s.send(b"ping")
+                assert s.recv(100) == b"ping"
+            else:
+                ping(s)
+            s.close()
+    finally:
+        for fd in held:
+            os.close(fd)
 
 
 @stream_grid("tcp4", "unix", quick=("tcp4",))
