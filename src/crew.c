@@ -21,14 +21,12 @@
 #include <unistd.h>
 
 enum {
-	YOUNG = 5000,         /* ms: who dies before that waits before the next start */
-	BACKOFF_FIRST = 10,   /* ms; the first time it is replaced at once */
-	BACKOFF_MOST = 500,   /* ms; a cause that is gone is forgotten within that */
-	HANG = 10,            /* regular looks, a second apart, until stuck is too long */
-	STOPPED_MOST = 10000, /* ms */
-	CUT_GRACE = 1000,     /* ms for workers that were cut off to leave */
-	RING_FIRST = 10,      /* ms from a death to the bell; each wait is ten times the last */
-	RING_LAST = 1000      /* ms */
+	YOUNG = 5000,       /* ms: who dies before that waits before the next start */
+	BACKOFF_FIRST = 10, /* ms; the first time it is replaced at once */
+	BACKOFF_MOST = 500, /* ms; a cause that is gone is forgotten within that */
+	CUT_GRACE = 1000,   /* ms for workers that were cut off to leave */
+	RING_FIRST = 10,    /* ms from a death to the bell; each wait is ten times the last */
+	RING_LAST = 1000    /* ms */
 };
 
 static int open_lines(struct crew *c)
@@ -315,28 +313,6 @@ bool crew_ended(struct crew *c, pid_t pid, int status, uint64_t now)
 	return ours;
 }
 
-void crew_stopped(struct crew *c, pid_t pid, bool stopped, uint64_t now)
-{
-	for (unsigned i = 0; i < c->n_members; i++)
-		if (c->members[i].pid == pid)
-			c->members[i].stopped_since = stopped ? now : 0;
-}
-
-/* Has an executor of member I been awake since the last look without falling asleep once? */
-static bool stuck(struct crew *c, unsigned i)
-{
-	bool any = false;
-
-	for (unsigned b = 0; b < c->blocks_per_member; b++) {
-		size_t n = (size_t)i * c->blocks_per_member + b;
-		uint32_t beat = c->stats[n].beat;
-
-		any |= (beat & 1) && beat == c->last_beats[n];
-		c->last_beats[n] = beat;
-	}
-	return any;
-}
-
 /* Workers, and the clients' processes that outlived theirs: the slots know them. */
 static void kill_all(const struct crew *c)
 {
@@ -361,26 +337,6 @@ void crew_expire(struct crew *c, uint64_t now)
 	} else if (c->leash[1] < 0 && now >= c->kill_at) {
 		kill_all(c);
 		c->kill_at = now + CUT_GRACE;
-	}
-}
-
-void crew_check(struct crew *c, uint64_t now)
-{
-	if (c->barring) /* whoever was taken while the first were marked */
-		crew_memory_bar(c, &c->allowed);
-	for (unsigned i = 0; i < c->n_members; i++) {
-		struct member *m = &c->members[i];
-
-		if (m->pid == 0)
-			continue;
-		m->stuck = stuck(c, i) ? m->stuck + 1 : 0;
-		if (m->stuck < HANG &&
-		    !(m->stopped_since && now - m->stopped_since >= STOPPED_MOST))
-			continue;
-		log_event(EVENT_WORKER_STUCK, F_TEXT(SERVICE, c->name), F_NUMBER(WORKER, i + 1),
-			  F_NUMBER(PID, m->pid),
-			  F_TEXT(STATE, m->stopped_since ? "is stopped" : "hangs"));
-		kill(m->pid, SIGKILL);
 	}
 }
 

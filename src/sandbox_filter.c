@@ -19,7 +19,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { NUMBERS = 1024 /* no architecture that begins at 0 has as many calls */ };
+enum {
+	NUMBERS = 1024,  /* no architecture that begins at 0 has as many calls */
+	MEMORY = 4 << 20 /* bytes, more than a filter takes to make */
+};
 
 static const uint32_t actions[] = {
 	[SANDBOX_ALLOW] = SCMP_ACT_ALLOW,
@@ -137,9 +140,19 @@ static scmp_filter_ctx begin(uint32_t otherwise)
 	return NULL;
 }
 
+/* libseccomp does not survive everything that malloc(3) may refuse it, and neither a start nor a
+ * reload may end by abort(3): see first that there is enough. */
+static bool enough_memory(void)
+{
+	void *volatile p = malloc(MEMORY);
+
+	free(p);
+	return p != NULL;
+}
+
 int filter_make(unsigned parts, struct sock_fprog *out)
 {
-	scmp_filter_ctx ctx = begin(SCMP_ACT_ERRNO(ENOSYS));
+	scmp_filter_ctx ctx = enough_memory() ? begin(SCMP_ACT_ERRNO(ENOSYS)) : NULL;
 	int r = ctx ? add_all(ctx, parts) : -ENOMEM;
 
 	if (r == 0)
@@ -151,7 +164,7 @@ int filter_make(unsigned parts, struct sock_fprog *out)
 
 int filter_make_less(unsigned from, unsigned parts, struct sock_fprog *out)
 {
-	scmp_filter_ctx ctx = begin(SCMP_ACT_ALLOW);
+	scmp_filter_ctx ctx = enough_memory() ? begin(SCMP_ACT_ALLOW) : NULL;
 	int r = ctx ? add_less(ctx, from, parts) : -ENOMEM;
 
 	if (r == 0)

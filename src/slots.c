@@ -5,6 +5,7 @@
 #include "slots.h"
 
 #include "sources.h"
+#include "stats.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,17 +13,20 @@
 #include <string.h>
 #include <unistd.h>
 
+static size_t whole_lines(size_t size)
+{
+	return (size + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
+}
+
 /* Where the slots themselves begin behind N owners. */
 static size_t slots_offset(uint32_t n)
 {
-	size_t end = offsetof(struct slots, owner) + n * sizeof(pid_t);
-
-	return (end + 63) & ~(size_t)63;
+	return whole_lines(offsetof(struct slots, owner) + n * sizeof(pid_t));
 }
 
 size_t slots_size(uint32_t n)
 {
-	return slots_offset(n) + n * sizeof(struct slot);
+	return whole_lines(slots_offset(n) + n * sizeof(struct slot));
 }
 
 struct slots *slots_init(void *at, uint32_t n, int bell)

@@ -40,7 +40,7 @@ struct slots {
 	_Alignas(64) _Atomic pid_t owner[];
 };
 
-/* Bytes of shared memory for N slots. */
+/* Bytes of shared memory for N slots, in whole lines of the cache. */
 size_t slots_size(uint32_t n);
 
 /* Make a table of N slots in the zeroed shared memory AT, with the eventfd BELL. */

@@ -202,4 +202,40 @@ int config_read_string(void *config, const char *text)
 	spared--;
 	return r;
 }
+
+/* Nor does libseccomp always, and it is asked likewise (sandbox_filter.c). */
+void *seccomp_init(uint32_t action)
+{
+	void *(*real)(uint32_t) = (void *(*)(uint32_t))dlsym(RTLD_NEXT, "seccomp_init");
+	void *filter;
+
+	spared++;
+	filter = real(action);
+	spared--;
+	return filter;
+}
+
+int seccomp_rule_add_array(void *filter, uint32_t action, int call, unsigned n, const void *args)
+{
+	int (*real)(void *, uint32_t, int, unsigned, const void *) =
+		(int (*)(void *, uint32_t, int, unsigned,
+			 const void *))dlsym(RTLD_NEXT, "seccomp_rule_add_array");
+	int r;
+
+	spared++;
+	r = real(filter, action, call, n, args);
+	spared--;
+	return r;
+}
+
+int seccomp_export_bpf(void *filter, int fd)
+{
+	int (*real)(void *, int) = (int (*)(void *, int))dlsym(RTLD_NEXT, "seccomp_export_bpf");
+	int r;
+
+	spared++;
+	r = real(filter, fd);
+	spared--;
+	return r;
+}
 #endif
