@@ -102,6 +102,12 @@ def each_its_own(d):
     assert whose(d) == [{cpu} for cpu in CPUS]
 
 
+def settled(d):
+    """An executor counts after it has answered: killed before, it would leave counts that differ."""
+    now = d.counters()[d.services[0].name]
+    return now["datagrams_in"] == now["datagrams_out"]
+
+
 @steers
 @pairs
 @pytest.mark.parametrize("name", ["tcp4", "udp4"])
@@ -117,6 +123,7 @@ def test_lands_where_it_came(echod, tmp_path, pair, name):
     each_its_own(d)
     d.expect_error("worker")
     before = d.workers()
+    wait_for("all that was answered to be counted", lambda: settled(d))
     procs.send(signal.SIGKILL, *before)
     wait_for("new workers", lambda: renewed(d, before))
     each_its_own(d)
