@@ -6,6 +6,7 @@
 
 #include "conf_node.h"
 #include "conf_text.h"
+#include "memory.h"
 
 #include <libconfig.h>
 #include <stdbool.h>
@@ -100,10 +101,8 @@ static struct conf_node *node_of(struct walk *w, config_setting_t *setting)
 static bool enough_memory(size_t len)
 {
 	enum { AT_LEAST = 256 << 10, FOR_A_BYTE = 32 };
-	void *volatile p = malloc(AT_LEAST + FOR_A_BYTE * len);
 
-	free(p);
-	return p != NULL;
+	return memory_for(AT_LEAST + FOR_A_BYTE * len);
 }
 
 struct conf_node *conf_file_tree(const struct conf_text *t, struct complaints *c)

@@ -280,14 +280,14 @@ bool logger_ended(struct logger *l, pid_t pid, int status)
 	if (pid != l->pid)
 		return false;
 	l->pid = 0;
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status)) {
 		sandbox_log_end(&l->shared->forbidden, NULL, "logger", pid);
-	if (WIFSIGNALED(status))
 		log_event(EVENT_LOGGER_DIED, F_NUMBER(PID, pid),
 			  F_NUMBER(SIGNAL, WTERMSIG(status)));
-	else
+	} else {
 		log_event(EVENT_LOGGER_DIED, F_NUMBER(PID, pid),
 			  F_NUMBER(EXIT_STATUS, WEXITSTATUS(status)));
+	}
 	return true;
 }
 

@@ -6,6 +6,7 @@
  * A program is made once, in the supervisor, and loaded as often as there are processes. */
 #include "sandbox_filter.h"
 
+#include "memory.h"
 #include "sandbox_calls.h"
 
 #include <errno.h>
@@ -126,9 +127,11 @@ static int take_out(scmp_filter_ctx ctx, struct sock_fprog *out)
 	return r;
 }
 
+/* libseccomp does not survive everything that malloc(3) may refuse it, and neither a start nor a
+ * reload may end by abort(3): see first that there is enough. */
 static scmp_filter_ctx begin(uint32_t otherwise)
 {
-	scmp_filter_ctx ctx = seccomp_init(otherwise);
+	scmp_filter_ctx ctx = memory_for(MEMORY) ? seccomp_init(otherwise) : NULL;
 
 	if (!ctx)
 		return NULL;
@@ -140,38 +143,31 @@ static scmp_filter_ctx begin(uint32_t otherwise)
 	return NULL;
 }
 
-/* libseccomp does not survive everything that malloc(3) may refuse it, and neither a start nor a
- * reload may end by abort(3): see first that there is enough. */
-static bool enough_memory(void)
+/* CTX, to which all was added if R is 0, is done with: its program is OUT.  Returns R, or what
+ * went wrong. */
+static int finish(scmp_filter_ctx ctx, int r, struct sock_fprog *out)
 {
-	void *volatile p = malloc(MEMORY);
-
-	free(p);
-	return p != NULL;
+	if (r == 0)
+		r = take_out(ctx, out);
+	if (ctx)
+		seccomp_release(ctx);
+	return r;
 }
 
 int filter_make(unsigned parts, struct sock_fprog *out)
 {
-	scmp_filter_ctx ctx = enough_memory() ? begin(SCMP_ACT_ERRNO(ENOSYS)) : NULL;
+	scmp_filter_ctx ctx = begin(SCMP_ACT_ERRNO(ENOSYS));
 	int r = ctx ? add_all(ctx, parts) : -ENOMEM;
 
-	if (r == 0)
-		r = take_out(ctx, out);
-	if (ctx)
-		seccomp_release(ctx);
-	return r;
+	return finish(ctx, r, out);
 }
 
 int filter_make_less(unsigned from, unsigned parts, struct sock_fprog *out)
 {
-	scmp_filter_ctx ctx = enough_memory() ? begin(SCMP_ACT_ALLOW) : NULL;
+	scmp_filter_ctx ctx = begin(SCMP_ACT_ALLOW);
 	int r = ctx ? add_less(ctx, from, parts) : -ENOMEM;
 
-	if (r == 0)
-		r = take_out(ctx, out);
-	if (ctx)
-		seccomp_release(ctx);
-	return r;
+	return finish(ctx, r, out);
 }
 
 void filter_free(struct sock_fprog *program)

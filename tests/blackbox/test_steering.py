@@ -18,6 +18,7 @@ from pid1 import Manager
 from talk import ping
 from test_reload import Churn
 from test_udp_bursts import Stopped
+from test_udp_shares import refuse_another
 
 ALLOWED = sorted(os.sched_getaffinity(0))
 CPUS = (ALLOWED * 2)[:2]
@@ -232,11 +233,7 @@ def test_the_limit_is_of_all(echod, tmp_path, pair):
 
 def test_another_daemon_cannot_have_the_port(echod, tmp_path):
     d = echod(service_of(("prefork", "epoll"), tmp_path))
-    other = echod(d.services[0], ready=False)
-    other.expect_error("Address already in use")
-    other.expected_exit = 71
-    other.spawn()
-    assert other.wait_exit() == 71
+    refuse_another(echod, d)
     ping(d.connect())
 
 

@@ -74,14 +74,19 @@ def test_one_at_a_time_has_one(echod, tmp_path):
     assert sockets(d) == 1
 
 
-def test_another_daemon_cannot_have_the_port(echod, tmp_path):
-    """Nor can whoever does not say that he would share it."""
-    d = echod(service_of(("prefork", "epoll"), tmp_path))
+def refuse_another(echod, d):
+    """Another daemon does not get the address that D has."""
     other = echod(d.services[0], ready=False)
     other.expect_error("Address already in use")
     other.expected_exit = 71
     other.spawn()
     assert other.wait_exit() == 71
+
+
+def test_another_daemon_cannot_have_the_port(echod, tmp_path):
+    """Nor can whoever does not say that he would share it."""
+    d = echod(service_of(("prefork", "epoll"), tmp_path))
+    refuse_another(echod, d)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         with pytest.raises(OSError):
             s.bind(d.services[0].address)
