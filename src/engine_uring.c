@@ -114,16 +114,17 @@ static void watch_alarm(struct loop *l)
 		uring_poll_edges(&l->uring, l->alarm.fd, EPOLLIN, tag(ALARM, 0));
 }
 
-/* Told to drain: take what has reached us, no more after that.  Once more when no listener is
- * watched any longer: a wake-up that was meant for us alone may have been on its way. */
+/* Told to drain: take what has reached us, no more after that, once no listener is watched any
+ * longer.  It may be many: until it is gone, a watch that is cancelled takes every wake-up, and
+ * others who share the listener none. */
 static void sweep(struct loop *l)
 {
 	struct client client;
 
 	if (l->dgram)
 		dgram_finish(l->dgram);
-	else
-		while (acceptor_wait(&l->acceptor, &client) == ACCEPT_CLIENT)
+	for (size_t i = 0; !l->dgram && i < l->ex->worker->n_endpoints; i++)
+		while (acceptor_take(&l->acceptor, i, &client))
 			flow_open(&l->flows, &client);
 }
 
@@ -240,6 +241,15 @@ static int set_up_ring(struct loop *l)
 	return r;
 }
 
+/* What ends a connection right behind its last bytes may be no event of its own to a multishot
+ * receive, which then stays for ever: a UNIX client that sends and shuts down at once would wait
+ * for the end of its echo (liburing's issue 1549).  TCP tells of a FIN with the bytes before it;
+ * of a reset hears who answers. */
+static bool hears_the_end(const struct service_conf *conf)
+{
+	return conf->protocol == PROTO_TCP && conf->respond != RESPOND_DISCARD;
+}
+
 static int set_up(struct loop *l, struct dgram *dgram)
 {
 	const struct worker *w = l->ex->worker;
@@ -254,7 +264,10 @@ static int set_up(struct loop *l, struct dgram *dgram)
 			return r;
 		l->dgram = dgram;
 	}
-	return set_up_ring(l);
+	r = set_up_ring(l);
+	if (r == 0 && !hears_the_end(w->conf))
+		l->uring.multishot = false;
+	return r;
 }
 
 static int uring_serve(struct executor *ex)

@@ -21,12 +21,21 @@ WORDS = SETTINGS + COUNTS
 FOREVER = 0xFFFFFFFF
 
 
+def compile_to(target, sources, *options):
+    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror",
+                    "-o", str(target), *(str(DIRECTORY / name) for name in sources), *options],
+                   check=True)
+    return target
+
+
 def build(directory, sources=SOURCES):
     """Compile the library; returns its path."""
-    library = directory / "shim.so"
-    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu17", "-O2", "-fPIC", "-shared", "-Wall",
-                    "-Wextra", "-Werror", "-o", str(library), *(str(DIRECTORY / name) for name in sources), "-ldl"], check=True)
-    return library
+    return compile_to(directory / "shim.so", sources, "-fPIC", "-shared", "-ldl")
+
+
+def program(directory, source):
+    """Compile a client that has to be faster than Python; returns its path."""
+    return compile_to(directory / Path(source).stem, [source], "-pthread")
 
 
 def preload(library):

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: ISC
 """What only the engine io_uring has: it can be refused, and its buffers are everybody's."""
 
+import dataclasses
 import os
 import random
 import select
 import socket
 import subprocess
 import sys
+import time
 
 import harness
 import procs
 import pytest
 import shim
 from grid import MANY_AT_ONCE, TCP4, TRANSPORTS, UDP4, io_uring_refused, stream_grid
-from harness import SANITIZE, SLOW
+from harness import SANITIZE, SLACK, SLOW
 from talk import Talker, converse, exchange, payload, ping, push_until_stuck
 
 REFUSE = os.path.join(os.path.dirname(__file__), "refuse.py")
@@ -137,6 +139,31 @@ def test_without_liburing(echod, tmp_path):
     d = echod(TCP4.service(tmp_path, "prefork", "auto", workers=1))
     exchange(d.connect(), payload(100000))
     assert d.lines('engine = "auto" takes epoll: echod was built without liburing')
+
+
+@needs_io_uring
+@pytest.mark.parametrize("model", ["prefork", "prethread"])
+def test_cancelled_watches(echod, tmp_path, model):
+    """Until a watch that is cancelled is gone, it takes every wake-up: of several listeners, and of
+    several clients of each.  A worker that a reload replaces still serves them all."""
+    library = shim.build(tmp_path, ["slow_cancel.c"])
+    one = TCP4.service(tmp_path, model, "io_uring", workers=2)
+    two = dataclasses.replace(one, address=("127.0.0.2", one.address[1]))
+    one.listen = [one.listen, f"127.0.0.2:{one.address[1]}"]
+    d = echod(one, env=shim.preload(library))
+    stay = [d.connect() for _ in range(4)]  # some with each of the old executors
+    for s in stay:
+        push_until_stuck(s, 4 * MIB, quiet=0.6)
+    one.keys["max_clients"] = 100
+    d.write_conf()
+    d.reload()
+    time.sleep(0.15 * SLOW)  # the old workers have been told; it takes 400 ms from then
+    clients = [d.connect(service) for _ in range(3) for service in (one, two)]
+    for s in clients:
+        s.sendall(b"x")
+    for s in clients:
+        s.settimeout(2.0 * SLACK * SLOW)
+        assert s.recv(1) == b"x"
 
 
 @stream_grid("tcp4", pairs=[p for p in MANY_AT_ONCE if p[0] == "iterative"], quick=("tcp4",))

@@ -5,14 +5,16 @@ touches."""
 import os
 import signal
 import socket
+import struct
+import subprocess
 import time
 
 import pytest
 
 import procs
-from grid import TCP4, TRANSPORTS
+from grid import MANY_AT_ONCE, TCP4, TRANSPORTS, stream_grid
 from harness import free_port, wait_for
-from shim import FOREVER
+from shim import FOREVER, program
 from talk import ping
 
 
@@ -74,6 +76,54 @@ def test_a_full_worker_does_not_sleep_through_the_others_wake_up(echod, tmp_path
         time.sleep(0.3)
         clients.append(d.connect(timeout=2.0))
         ping(clients[-1])
+
+
+def at_once(d, *acts):
+    """The processes of D find all that ACTS do when they wake up."""
+    pids = procs.descendants(d.pid)
+    procs.send(signal.SIGSTOP, *pids)
+    for act in acts:
+        act()
+    procs.send(signal.SIGCONT, *pids)
+
+
+@stream_grid(pairs=MANY_AT_ONCE, quick=("tcp4", "unix"))
+def test_the_end_comes_with_the_data(echod, cell, tmp_path):
+    """What a client sends and its end may be one event."""
+    d = echod(cell.service(tmp_path))
+    for _ in range(5):
+        s = d.connect()
+        ping(s)
+        at_once(d, lambda s=s: s.sendall(b"last"), lambda s=s: s.shutdown(socket.SHUT_WR))
+        assert s.recv(100) == b"last"
+        assert s.recv(100) == b""
+        s.close()
+
+
+@stream_grid("unix", pairs=MANY_AT_ONCE)
+def test_no_end_is_missed(echod, cell, tmp_path):
+    """If the end came while its data were received, a multishot receive told the data alone
+    (liburing's issue 1549): one client of a hundred thousand waited for ever."""
+    d = echod(cell.service(tmp_path))
+    client = program(tmp_path, "at_once.c")
+    done = subprocess.run([client, d.services[0].address, "3"], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, f"no end after {done.stdout.strip()} connections"
+    assert int(done.stdout) > 0
+
+
+@stream_grid("tcp4", "mptcp4", pairs=MANY_AT_ONCE, quick=("tcp4",))
+@pytest.mark.parametrize("respond", ["echo", "discard"])
+def test_a_reset_comes_with_the_data(echod, cell, tmp_path, respond):
+    """So may a reset, which who answers hears of when he sends, and who discards does not."""
+    d = echod(cell.service(tmp_path, respond=respond))
+    for i in range(5):
+        s = d.connect()
+        s.sendall(b"first")
+        d.wait_count("bytes_in", 9 * i + 5)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        at_once(d, lambda s=s: s.sendall(b"last"), s.close)
+        d.wait_count("closed_reset", i + 1)
 
 
 @pytest.mark.parametrize("protocol", ["unix", "unix-dgram"])
