@@ -23,7 +23,8 @@ static struct prefix make(const uint8_t *d)
 	return prefix_cut(p, d[3] % (p.width + 1u));
 }
 
-static bool plainly(const struct acl_rule *rules, size_t n, const struct prefix *host, bool other)
+FUZZ_JUDGE static bool plainly(const struct acl_rule *rules, size_t n, const struct prefix *host,
+			       bool other)
 {
 	const struct acl_rule *best = NULL;
 

@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "conf.h"
+#include "world.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -19,6 +20,7 @@ static void be_quiet(void)
 	if (null < 0) {
 		null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 		stderr = fdopen(null, "w");
+		setvbuf(stderr, NULL, _IOFBF, BUFSIZ);
 	}
 }
 
@@ -41,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int argc = 0;
 
 	be_quiet();
+	world_has_rings(size % 2);
 	argv[argc++] = name;
 	for (char *line; argc <= ARGUMENTS && (line = strsep(&rest, "\n"));)
 		argv[argc++] = line;

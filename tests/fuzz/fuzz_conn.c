@@ -29,11 +29,6 @@ static struct {
 	unsigned closed;
 } k;
 
-static uint8_t pattern(size_t at)
-{
-	return (uint8_t)(at * 31 + (at >> 8) * 7);
-}
-
 static uint8_t next(void)
 {
 	if (k.left == 0)
@@ -76,7 +71,6 @@ static ssize_t transfer(size_t n)
 
 ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
 {
-	uint8_t *p = buf;
 	ssize_t r;
 
 	PROMISE(fd == FD && k.closed == 0 && flags & MSG_DONTWAIT);
@@ -87,20 +81,23 @@ ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
 		return 0;
 	}
 	r = transfer(n);
-	for (ssize_t i = 0; i < r; i++)
-		p[i] = pattern(k.sent++);
+	if (r > 0) {
+		memcpy(buf, fuzz_stream() + k.sent, (size_t)r);
+		k.sent += (size_t)r;
+	}
 	return r;
 }
 
 ssize_t __wrap_send(int fd, const void *buf, size_t n, int flags)
 {
-	const uint8_t *p = buf;
 	ssize_t r = transfer(n);
 
 	PROMISE(fd == FD && k.closed == 0 && !k.shut && n > 0 && flags & MSG_NOSIGNAL);
-	for (ssize_t i = 0; i < r; i++)
-		PROMISE(p[i] == pattern(k.got++));
-	PROMISE(k.got <= k.sent);
+	if (r > 0) {
+		PROMISE(k.got + (size_t)r <= k.sent);
+		PROMISE(memcmp(buf, fuzz_stream() + k.got, (size_t)r) == 0);
+		k.got += (size_t)r;
+	}
 	return r;
 }
 

@@ -14,33 +14,42 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FIRST = 3, MOST = 8 };
+enum { FIRST = 3, MOST = 8, KINDS = 6, KEPT = 900, VARIABLES = 5 };
 
-static int make(unsigned kind)
+static int make(unsigned kind, bool bound, bool listens)
 {
 	static const struct {
 		int family, type;
-	} kinds[] = {{AF_INET, SOCK_STREAM}, {AF_INET6, SOCK_DGRAM}, {AF_UNIX, SOCK_DGRAM},
-		     {AF_UNIX, SOCK_STREAM}, {AF_INET, SOCK_DGRAM},  {AF_UNIX, SOCK_SEQPACKET}};
-	struct sockaddr_storage any = {.ss_family = (sa_family_t)kinds[kind % 6].family};
-	int fd = socket(kinds[kind % 6].family, kinds[kind % 6].type, 0);
+	} kinds[KINDS] = {{AF_INET, SOCK_STREAM}, {AF_INET6, SOCK_DGRAM},
+			  {AF_UNIX, SOCK_DGRAM},  {AF_UNIX, SOCK_STREAM},
+			  {AF_INET, SOCK_DGRAM},  {AF_UNIX, SOCK_SEQPACKET}};
+	struct sockaddr_storage any = {.ss_family = (sa_family_t)kinds[kind].family};
+	int fd = socket(kinds[kind].family, kinds[kind].type, 0);
 
 	if (fd < 0)
 		return open("/dev/null", O_RDWR);
-	if (kind & 0x40)
+	if (bound)
 		bind(fd, (struct sockaddr *)&any,
 		     any.ss_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(any));
-	if (kind & 0x80)
+	if (listens)
 		listen(fd, 1);
 	return fd;
 }
 
-static void set(const char *name, const char *value)
+/* A descriptor as WHAT says; one of each kind is kept, and given again. */
+static int kept(unsigned what)
 {
-	if (value)
-		setenv(name, value, 1);
-	else
-		unsetenv(name);
+	static int all[KINDS][4];
+	int *at = &all[what % KINDS][what >> 6 & 3];
+
+	if (!*at) {
+		int fd = make(what % KINDS, what & 0x40, what & 0x80);
+
+		*at = fcntl(fd, F_DUPFD_CLOEXEC, KEPT);
+		PROMISE(*at > 0);
+		close(fd);
+	}
+	return *at;
 }
 
 static void look_at(struct passed *p)
@@ -84,14 +93,8 @@ static void take_sockets(const uint8_t *kinds, size_t n)
 {
 	struct passed p;
 
-	for (int i = 0; i < MOST; i++) {
-		int fd = make(i < (int)n ? kinds[i] : 0);
-
-		if (fd == FIRST + i)
-			continue;
-		PROMISE(dup2(fd, FIRST + i) >= 0);
-		close(fd);
-	}
+	for (int i = 0; i < MOST; i++)
+		PROMISE(dup2(kept(i < (int)n ? kinds[i] : 0), FIRST + i) >= 0);
 	passed_take(&p);
 	PROMISE(!getenv("LISTEN_FDS") && !getenv("LISTEN_PID") && !getenv("LISTEN_FDNAMES"));
 	look_at(&p);
@@ -100,23 +103,42 @@ static void take_sockets(const uint8_t *kinds, size_t n)
 		close(FIRST + i);
 }
 
+/* An environment of the variables that the lines of *REST say: setenv(3) would keep each value
+ * for ever. */
+static void set_all(char **rest, char *line[], char *all[])
+{
+	static const char *const names[VARIABLES] = {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+						     "NOTIFY_SOCKET", "WATCHDOG_USEC"};
+	size_t n = 0;
+
+	for (size_t i = 0; i < VARIABLES; i++) {
+		const char *value = strsep(rest, "\n");
+
+		line[i] = NULL;
+		if (!value || (i == 3 && !harmless(value)))
+			continue;
+		if (i == 1 && !*value)
+			PROMISE(asprintf(&line[i], "%s=%d", names[i], getpid()) > 0);
+		else
+			PROMISE(asprintf(&line[i], "%s=%s", names[i], value) > 0);
+		all[n++] = line[i];
+	}
+	all[n] = NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
-					    "NOTIFY_SOCKET", "WATCHDOG_USEC"};
-	char *text = fuzz_text(data, size), *rest = text, pid[16];
+	char *text = fuzz_text(data, size), *rest = text;
+	char *line[VARIABLES], *all[VARIABLES + 1], **before = environ;
 
 	log_set_level(-1);
-	unsetenv("WATCHDOG_PID");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		set(names[i], strsep(&rest, "\n"));
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (getenv("LISTEN_PID") && !*getenv("LISTEN_PID"))
-		set("LISTEN_PID", pid);
-	if (!harmless(getenv("NOTIFY_SOCKET")))
-		unsetenv("NOTIFY_SOCKET");
+	set_all(&rest, line, all);
+	environ = all;
 	tell_manager();
 	take_sockets((const uint8_t *)rest, rest ? strlen(rest) : 0);
+	environ = before;
+	for (size_t i = 0; i < VARIABLES; i++)
+		free(line[i]);
 	free(text);
 	return 0;
 }

@@ -18,15 +18,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct proxy_header whole, part;
 	int all = proxy_parse((const char *)data, size, &whole), r = 0;
+	char *copy = fuzz_text(data, size);
 	size_t n = 0;
 
 	PROMISE(all != 0 || size < PROXY_MAX);
 	while (r == 0 && n < size) {
-		char *copy = fuzz_text(data, ++n); /* a sanitizer sees what is behind it */
-
-		r = proxy_parse(copy, n, &part);
-		free(copy);
+		/* Each ends where the memory ends: a sanitizer sees who goes on. */
+		n++;
+		memmove(copy + size - n, data, n);
+		r = proxy_parse(copy + size - n, n, &part);
 	}
+	free(copy);
 	PROMISE(size == 0 || r == all);
 	if (all < 0)
 		PROMISE(-all < N_PROXY_FAULTS && proxy_faults[-all]);

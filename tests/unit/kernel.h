@@ -20,10 +20,10 @@ struct kernel {
 	size_t chunk_in, chunk_out; /* the most per call */
 	int recv_error, send_error; /* errno of the next call, once */
 	bool blocked;               /* the client takes nothing */
-	char output[1 << 20];
 	size_t out;
 	int unacked;
 	bool shut, closed, reset;
+	char output[1 << 20]; /* the first OUT of them: no setup() clears it */
 };
 
 extern struct kernel k;

@@ -27,11 +27,11 @@ struct ring {
 	unsigned n_asked;
 	struct completion done[QUEUE];
 	unsigned n_done;
-	char memory[BUFFERS][SIZE];
 	bool taken[BUFFERS]; /* by the flows */
 	unsigned chance;     /* of 100: that something unusual happens */
 	bool multishot;
 	bool errors; /* a receive or a send may fail for good */
+	char memory[BUFFERS][SIZE];
 };
 
 extern struct ring r;
