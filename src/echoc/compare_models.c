@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum {
@@ -142,7 +143,7 @@ static size_t read_log(int log, char *text, size_t size)
 }
 
 /* What it said before it died, its last line. */
-static void tell_death(const struct contender *s, int log)
+static void tell_death(const struct contender *s, int log, int r)
 {
 	char text[LOG_MAX], *line;
 	size_t n = read_log(log, text, sizeof(text));
@@ -150,12 +151,13 @@ static void tell_death(const struct contender *s, int log)
 	while (n > 0 && text[n - 1] == '\n')
 		text[--n] = '\0';
 	line = strrchr(text, '\n');
-	exits_say(EXITS_SYSTEM, "compare", "echod %s does not run: %s", s->name,
-		  line ? line + 1 : text);
+	exits_say(EXITS_SYSTEM, "compare", "echod %s %s: %s", s->name,
+		  r == -ENOTSUP ? "is left out" : "does not run", line ? line + 1 : text);
 }
 
 /* Wait for it to say that it is ready: an answer might be another's, who has the port.
- * Returns 0, -EADDRINUSE if that is so, or -ECHILD. */
+ * Returns 0, -EADDRINUSE if that is so, -ENOTSUP if the pair cannot be had on this machine, or
+ * -ECHILD. */
 static int wait_ready(struct contender *s, int log)
 {
 	int64_t deadline = moment_now() + READY_TIME * (int64_t)MOMENT_S;
@@ -171,7 +173,9 @@ static int wait_ready(struct contender *s, int log)
 		moment_poll(-1, 0, moment_now() + 10 * MOMENT_MS);
 	}
 	read_log(log, text, sizeof(text));
-	return strstr(text, strerror(EADDRINUSE)) ? -EADDRINUSE : -ECHILD;
+	if (strstr(text, strerror(EADDRINUSE)))
+		return -EADDRINUSE;
+	return info.si_code == CLD_EXITED && info.si_status == EX_CONFIG ? -ENOTSUP : -ECHILD;
 }
 
 /* What of the load this pair can serve at once. */
@@ -228,7 +232,7 @@ static int start(const struct compare_models *m, struct comparison *c, const str
 	if (r == 0)
 		c->n++;
 	else
-		tell_death(s, log);
+		tell_death(s, log, r);
 	if (log >= 0)
 		close(log);
 	return r;
@@ -246,7 +250,8 @@ static bool impatient(void)
 int compare_models_start(const struct compare_models *m, struct comparison *c)
 {
 	bool stream = protocols[m->load.sock.protocol].stream;
-	int r = 0;
+	unsigned others = c->n;
+	int r;
 
 	for (size_t i = 0; models[i]; i++) {
 		for (size_t k = 0; engines[k]; k++) {
@@ -254,13 +259,13 @@ int compare_models_start(const struct compare_models *m, struct comparison *c)
 			    (models[i]->per_client && !stream) || c->n == COMPARE_MAX)
 				continue;
 			r = start(m, c, models[i], engines[k]);
-			if (r < 0)
+			if (r < 0 && r != -ENOTSUP)
 				return r;
 			if (impatient())
 				return -EINTR;
 		}
 	}
-	return r;
+	return c->n > others ? 0 : -ENOTSUP;
 }
 
 void compare_models_stop(struct comparison *c)

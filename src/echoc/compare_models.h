@@ -17,9 +17,9 @@ struct compare_models {
  * BUF or PATH. */
 const char *compare_models_find(const char *path, char *buf, size_t size);
 
-/* Add a contender to C for each pair that can serve the load, started and ready.  Whatever it
- * returns, compare_models_stop() is to be called.  Returns 0, or -errno after telling the
- * user. */
+/* Add a contender to C for each pair that can serve the load, started and ready.  One that echod
+ * refuses here is left out, and the user told why.  Whatever it returns, compare_models_stop() is
+ * to be called.  Returns 0, or -errno after telling the user. */
 int compare_models_start(const struct compare_models *m, struct comparison *c);
 
 /* End all that were started: TERM, and KILL for who does not go. */

@@ -111,6 +111,11 @@ def io_uring_refused():
     return r.stderr.strip() if r.returncode else ""
 
 
+def usable(pairs):
+    """Those of PAIRS whose engine can be used here."""
+    return [p for p in pairs if p[1] != "io_uring" or not io_uring_refused()]
+
+
 def auto_engine():
     """What "auto" means where an executor serves many."""
     return "epoll" if io_uring_refused() else "io_uring"

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import struct
+import sys
 import time
 
 import pytest
@@ -16,12 +17,13 @@ import broken
 import broken_load
 import procs
 from echoc import DAMAGED, NAME, OK, REFUSED, USAGE, echoc, start
-from grid import DATAGRAM_PAIRS, STREAM_PAIRS, TCP4
+from grid import DATAGRAM_PAIRS, STREAM_PAIRS, TCP4, usable
 from harness import ECHOD, SLOW, free_port, wait_for
 
 SHORT = ("-d", "0.1", "--warmup", "0.02", "--rounds", "2")
 KEYS = ("rate", "ratio", "p50_us", "p99_us", "p99.9_us", "cpu_us", "system_cpu_us",
         "context_switches", "memory_mb", "processes", "threads", "errors")
+REFUSE = os.path.join(os.path.dirname(__file__), "refuse.py")
 MODELS = ("compare", "--models", "--echod", ECHOD)
 
 
@@ -67,7 +69,7 @@ def test_every_model():
     r = echoc(*MODELS, *SHORT, "--json", "-c", "4", seconds=120)
     assert r.code == OK, r
     assert r.json()["connect_each"] is True
-    servers = check_json(r.json(), [f"{m}/{e}" for m, e in STREAM_PAIRS])
+    servers = check_json(r.json(), [f"{m}/{e}" for m, e in usable(STREAM_PAIRS)])
     for name, s in servers.items():
         assert s["errors"] == 0, s
         assert s["system_cpu_us"] > 0 and s["memory_mb"] > 0, (name, s)
@@ -102,8 +104,19 @@ def test_persistent_and_udp():
     r = echoc(*MODELS, *SHORT, "--udp", "-c", "4", "--csv", seconds=120)
     assert r.code == OK, r
     rows = list(csv.DictReader(io.StringIO(r.out)))
-    assert {x["server"] for x in rows} == {f"{m}/{e}" for m, e in DATAGRAM_PAIRS}
+    assert {x["server"] for x in rows} == {f"{m}/{e}" for m, e in usable(DATAGRAM_PAIRS)}
     assert all(float(x["rate"]) > 0 for x in rows)
+
+
+def test_refused_engine():
+    """Where there may be no ring, the others are compared, and it is said once for each."""
+    r = echoc(*MODELS, *SHORT, "-c", "4", "--json", seconds=120,
+              prefix=[sys.executable, REFUSE, "EPERM"])
+    assert r.code == OK, r
+    assert {s["name"] for s in r.json()["servers"]} == {
+        f"{m}/{e}" for m, e in STREAM_PAIRS if e != "io_uring"}
+    for m, e in STREAM_PAIRS:
+        assert (f"echod {m}/{e} is left out: " in r.err) == (e == "io_uring"), r
 
 
 def test_damage_is_in_the_table(echod, tmp_path):
@@ -125,7 +138,7 @@ def test_plots(tmp_path):
         assert png[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", png[16:24]) == (900, 560)
         svg = (out / f"{name}.svg").read_text()
         assert svg.rstrip().endswith("</svg>") and "fork/blocking" in svg
-    assert len((out / "rate.dat").read_text().splitlines()) == 1 + len(STREAM_PAIRS)
+    assert len((out / "rate.dat").read_text().splitlines()) == 1 + len(usable(STREAM_PAIRS))
 
 
 def test_without_gnuplot(echod, tmp_path, monkeypatch):
@@ -153,7 +166,7 @@ def test_interrupted(number, delay):
 def test_killed():
     """Even if it is killed: the kernel tells its echods."""
     p = start(*MODELS, "-d", "5", "--rounds", "50", "-c", "4")
-    wait_for("echods", lambda: len(ours(p.pid)) >= 3 * len(STREAM_PAIRS), 5.0)
+    wait_for("echods", lambda: len(ours(p.pid)) >= 3 * len(usable(STREAM_PAIRS)), 5.0)
     children = procs.descendants(p.pid)
     p.kill()
     p.communicate(timeout=60 * SLOW)
