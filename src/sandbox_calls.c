@@ -36,9 +36,9 @@
 /* Two requests that differ in a bit or two are one comparison. */
 #define QUEUES (~(uint32_t)(SIOCOUTQ ^ SIOCINQ))
 
-#define REFUSED(call, answer, reason)         \
- {                                            \
-  call, BASE, SANDBOX_##answer, .why = reason \
+#define REFUSED(call, answer, reason)           \
+ {                                              \
+  call, BASE, SANDBOX_##answer, .why = (reason) \
  }
 
 const struct sandbox_call sandbox_calls[] = {
