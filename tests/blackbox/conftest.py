@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import faults  # noqa: E402
+import grid  # noqa: E402
 import harness  # noqa: E402
 import net  # noqa: E402
 import shim as shim_module  # noqa: E402
@@ -45,6 +46,12 @@ def netns_problem():
     return f"ip -n: {used.stderr.strip()}" if used.returncode else ""
 
 
+def is_of_ring(item):
+    """Is a pair with the engine io_uring a parameter of ITEM?"""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return any(isinstance(p, tuple) and p[1:] == ("io_uring",) for p in parameters)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     rows = faults.keywords()
@@ -56,6 +63,9 @@ def pytest_collection_modifyitems(items):
     if problem:
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=problem))
+    for item in filter(is_of_ring, items):
+        if grid.io_uring_refused():
+            item.add_marker(pytest.mark.skip(reason=grid.io_uring_refused()))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -32,9 +32,10 @@ def one(server, check, *words, flags=(), code=OK):
     return verdicts(r)[check]
 
 
-@pytest.mark.parametrize("model,engine", STREAM_PAIRS)
-def test_every_model(echod, tmp_path, model, engine):
+@pytest.mark.parametrize("pair", STREAM_PAIRS, ids="-".join)
+def test_every_model(echod, tmp_path, pair):
     """Every check that can be answered is ok."""
+    model, engine = pair
     port = free_port()
     services = [TCP4.service(tmp_path, model, engine, port)]
     if model not in ("fork", "thread"):

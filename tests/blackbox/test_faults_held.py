@@ -13,7 +13,7 @@ import time
 import pytest
 
 import procs
-from grid import STREAM_PAIRS, TCP4, Cell, io_uring_refused
+from grid import STREAM_PAIRS, TCP4, Cell, usable
 from harness import SLACK, SLOW, wait_for
 from shim import FOREVER
 from talk import ping
@@ -27,7 +27,7 @@ SHORTAGES = {name: "accept" for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"
 
 
 def cells(pairs):
-    return [Cell(*pair, TCP4) for pair in pairs if pair[1] != "io_uring" or not io_uring_refused()]
+    return [Cell(*pair, TCP4) for pair in usable(pairs)]
 
 
 class Crowd:

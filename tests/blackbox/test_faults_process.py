@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import procs
-from grid import STREAM_PAIRS, TCP4, UDP4, Cell, io_uring_refused, stream_grid
+from grid import STREAM_PAIRS, TCP4, UDP4, Cell, io_uring_refused, stream_grid, usable
 from harness import ECHOD, SANITIZE, SLACK, SLOW, wait_for
 from talk import at_end, exchange, payload, ping, receive
 
@@ -34,8 +34,7 @@ def status(pid):
 
 def one_of_each(tmp_path):
     """A service of each model and engine."""
-    return [Cell(*p, TCP4).service(tmp_path, name="-".join(p)) for p in STREAM_PAIRS
-            if p[1] != "io_uring" or not io_uring_refused()]
+    return [Cell(*p, TCP4).service(tmp_path, name="-".join(p)) for p in usable(STREAM_PAIRS)]
 
 
 # --- memory

@@ -3,6 +3,7 @@
 who breaks out, and what happens where the system has not all of it.  (Every call is tried by
 tests/unit/test_sandbox.c.)"""
 
+import functools
 import os
 import platform
 import re
@@ -34,18 +35,20 @@ def refused(call, error="EPERM"):
     return [sys.executable, REFUSE, f"{error}:{call}"]
 
 
-def available():
-    """The start-up line of a daemon here."""
+@functools.cache
+def missing():
+    """What there is not of a sandbox here, as a daemon that requires it says, or ""."""
     done = subprocess.run(
         [*harness.WRAPPER, harness.ECHOD, "--listen", "unix:/nowhere/s", "-o", "sandbox=required"],
         capture_output=True, text=True, timeout=30 * SLOW, check=False)
-    return "sandbox is required" not in done.stderr
+    found = re.search(r"sandbox is required, but this system has (.*)", done.stderr)
+    return found[1] if found else ""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def whole():
-    if not NUMBER or not available():
-        pytest.skip("no sandbox here")
+@pytest.fixture(autouse=True)
+def whole(request):
+    if request.function is not test_without_libseccomp and (not NUMBER or missing()):
+        pytest.skip(f"no sandbox here: {missing()}")
 
 
 def cells(*more):
@@ -196,6 +199,19 @@ def test_refused(echod, tmp_path, call, error, missing):
          "sandbox=required"], capture_output=True, text=True, timeout=30 * SLOW, check=False)
     assert done.returncode == 71, done
     assert f"error: sandbox is required, but this system has {missing}" in done.stderr
+
+
+def test_without_libseccomp(echod, tmp_path):
+    """auto serves without filters, with a word; what needs none is given up all the same."""
+    if "no seccomp (not built in" not in missing():
+        pytest.skip("built with libseccomp")
+    d = echod(TCP4.service(tmp_path, "prefork", "epoll", workers=1))
+    with d.connect() as s:
+        ping(s)
+    assert d.lines(f"notice: sandbox=auto: this system has {missing()}; workers serve without")
+    (pid,) = d.workers()
+    found = status(pid)
+    assert found["Seccomp"] == "0" and found["NoNewPrivs"] == "1" and int(found["CapEff"], 16) == 0
 
 
 def test_off(echod, tmp_path):

@@ -2,6 +2,7 @@
 /* The rows of system calls: in order, few, and as docs/sandbox.md tells.
  *
  * "test_sandbox table" prints the tables of that document. */
+#include "engines.h"
 #include "kinds.h"
 #include "sandbox_calls.h"
 
@@ -85,9 +86,17 @@ static void test_rows(void **state)
 	}
 }
 
+/* Are all calls known by their names, and all engines built in? */
+static bool is_whole(void)
+{
+	return count_allowed(CALLS_WORKER) > 0 && engine_uring.calls != 0;
+}
+
 static void test_few(void **state)
 {
 	(void)state;
+	if (!is_whole())
+		skip();
 	assert_true(n_kinds > 10);
 	for (size_t i = 0; i < n_kinds; i++)
 		if (count_allowed(kinds[i].parts) > MOST)
@@ -95,7 +104,8 @@ static void test_few(void **state)
 				 count_allowed(kinds[i].parts), MOST);
 }
 
-/* The document has both tables as they are made here; counts are those of this architecture. */
+/* The document has both tables as they are made here; counts are those of this architecture, and
+ * of a build with everything. */
 static void test_document(void **state)
 {
 	const char *srcdir = getenv("srcdir");
@@ -120,7 +130,7 @@ static void test_document(void **state)
 	f = open_memstream(&table, &size);
 	write_kinds(f);
 	fclose(f);
-	if (!strstr(document, table))
+	if (is_whole() && !strstr(document, table))
 		fail_msg("docs/sandbox.md has not the kinds that this has:\n%s", table);
 	free(table);
 #endif
