@@ -144,7 +144,9 @@ def test_reload_closes(echod, cell, tmp_path):
     assert turned_away(d)
     service.keys["deny"] = []
     d.write_conf()
+    mark = d.mark()
     d.reload()
+    d.wait_line("ready: ", mark)  # till then the old ones take clients, and turn them away
     exchange(served(d), payload(10000))
 
 
