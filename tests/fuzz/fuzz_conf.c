@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A configuration file and what it includes: the parts of the input between NULs are files, the
- * first is read, the others may be included as "900", "901" and "902".  Either it is refused with
+ * first is read, the others may be included as "900" to "911".  Either it is refused with
  * a line that says why, or what it means can be written down, and means the same when it is read
  * again.
  *
@@ -14,10 +14,14 @@
 
 #include <stdio.h>
 
-enum { FILES = 4 };
+enum { FILES = 13 /* so that they can be nested deeper than is allowed */ };
 
-static const char *const names[FILES] = {"/proc/self/fd/899", "/proc/self/fd/900",
-					 "/proc/self/fd/901", "/proc/self/fd/902"};
+static const char *const names[FILES] = {
+	"/proc/self/fd/899", "/proc/self/fd/900", "/proc/self/fd/901", "/proc/self/fd/902",
+	"/proc/self/fd/903", "/proc/self/fd/904", "/proc/self/fd/905", "/proc/self/fd/906",
+	"/proc/self/fd/907", "/proc/self/fd/908", "/proc/self/fd/909", "/proc/self/fd/910",
+	"/proc/self/fd/911",
+};
 static struct {
 	const void *data;
 	size_t len;
