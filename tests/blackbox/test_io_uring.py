@@ -5,6 +5,7 @@ import dataclasses
 import os
 import random
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -164,6 +165,29 @@ def test_cancelled_watches(echod, tmp_path, model):
     for s in clients:
         s.settimeout(2.0 * SLACK * SLOW)
         assert s.recv(1) == b"x"
+
+
+@needs_io_uring
+@pytest.mark.parametrize("transport", ["tcp4", "unix"])
+def test_more_completions_than_the_ring_holds(echod, tmp_path, transport):
+    """The ring has room for 4096; more clients than that have sent when it is looked at."""
+    n = 4500
+    d = echod(TRANSPORTS[transport].service(tmp_path, "iterative", "io_uring", max_clients=n,
+                                            backlog=n))
+    clients = [d.connect() for _ in range(n)]
+    for s in clients:
+        ping(s)
+    (worker,) = d.workers()
+    for turn in range(3):
+        procs.send(signal.SIGSTOP, worker)
+        for i, s in enumerate(clients):
+            s.sendall(b"%d.%d" % (turn, i))
+        procs.send(signal.SIGCONT, worker)
+        for i, s in enumerate(clients):
+            assert s.recv(100) == b"%d.%d" % (turn, i)
+    for s in clients:
+        s.close()
+    d.wait_count("closed_eof", n)
 
 
 @stream_grid("tcp4", pairs=[p for p in MANY_AT_ONCE if p[0] == "iterative"], quick=("tcp4",))
