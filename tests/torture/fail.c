@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* fail.c - an LD_PRELOAD library in which one call fails, once: the Nth of its name, counted
  * over all processes and threads of the daemon together, so that whoever is started in place
- * of the victim is not the next one.
+ * of the victim is not the next one.  And it counts the blocks of memory that each process has.
  *
  * The panel is a file that all of them map; its path stands in ECHOD_FAIL.  run.py writes which
  * call, which time, with which errno, and reads how often it was made. */
@@ -33,6 +33,7 @@
 #define O_CLOEXEC 02000000
 
 static struct panel *panel;
+static struct heap nobodys, *heap = &nobodys; /* ours; the first until there is a panel */
 static struct call *calls[MOST_CALLS];
 static unsigned n_calls;
 
@@ -42,6 +43,17 @@ void fail_known(struct call *call)
 		abort();
 	call->index = n_calls;
 	calls[n_calls++] = call;
+}
+
+/* This process is a new one.  What it has from its parent does not count: how much that is
+ * hangs on when it was made. */
+static void take_heap(int32_t blocks)
+{
+	uint32_t n = panel ? panel->n_heaps++ : MOST_PROCESSES;
+
+	heap = n < MOST_PROCESSES ? &panel->heaps[n] : &nobodys;
+	heap->blocks = blocks;
+	heap->pid = (uint32_t)getpid();
 }
 
 __attribute__((constructor)) static void open_panel(void)
@@ -63,6 +75,7 @@ __attribute__((constructor)) static void open_panel(void)
 		strncpy(map->calls[i].name, calls[i]->name, sizeof(map->calls[i].name) - 1);
 	}
 	panel = map;
+	take_heap(nobodys.blocks);
 }
 
 bool fail_now(struct call *call)
@@ -108,7 +121,6 @@ FAIL(int, poll, (struct pollfd *p, nfds_t n, int t), (p, n, t), -1)
 FAIL(int, eventfd, (unsigned n, int f), (n, f), -1)
 FAIL(int, signalfd, (int fd, const sigset_t *s, int f), (fd, s, f), -1)
 FAIL(int, timerfd_create, (clockid_t c, int f), (c, f), -1)
-FAIL(pid_t, fork, (void), (), -1)
 FAIL(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg),
      (t, a, f, arg), errno)
 FAIL(int, sched_setaffinity, (pid_t p, size_t n, const cpu_set_t *s), (p, n, s), -1)
@@ -146,11 +158,28 @@ FAIL(int, prctl, (int o, unsigned long a, unsigned long b, unsigned long c, unsi
      (o, a, b, c, d), -1)
 /* clang-format on */
 
+static struct call call_fork = {.name = "fork"};
+__attribute__((constructor(101))) static void known_fork(void)
+{
+	fail_known(&call_fork);
+}
+
+pid_t fork(void)
+{
+	pid_t (*real)(void) = (pid_t(*)(void))dlsym(RTLD_NEXT, "fork");
+	pid_t pid = fail_now(&call_fork) ? -1 : real();
+
+	if (pid == 0)
+		take_heap(0);
+	return pid;
+}
+
 /* Memory.  The sanitizers bring an allocator of their own. */
 #ifndef NO_MALLOC
 extern void *__libc_malloc(size_t n);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t n);
+extern void __libc_free(void *p);
 
 static struct call call_malloc = {.name = "malloc"};
 static _Thread_local unsigned spared;
@@ -165,19 +194,34 @@ static bool no_memory(void)
 	return spared == 0 && fail_now(&call_malloc);
 }
 
+/* P is there, if it is. */
+static void *count(void *p)
+{
+	heap->blocks += p != NULL;
+	return p;
+}
+
 void *malloc(size_t n)
 {
-	return no_memory() ? NULL : __libc_malloc(n);
+	return no_memory() ? NULL : count(__libc_malloc(n));
 }
 
 void *calloc(size_t n, size_t size)
 {
-	return no_memory() ? NULL : __libc_calloc(n, size);
+	return no_memory() ? NULL : count(__libc_calloc(n, size));
 }
 
 void *realloc(void *p, size_t n)
 {
-	return no_memory() ? NULL : __libc_realloc(p, n);
+	if (no_memory())
+		return NULL;
+	return p ? __libc_realloc(p, n) : count(__libc_realloc(p, n));
+}
+
+void free(void *p)
+{
+	heap->blocks -= p != NULL;
+	__libc_free(p);
 }
 
 /* libconfig does not look at what it gets: it dies, or ends the process.  It is asked only when

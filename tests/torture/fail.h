@@ -8,7 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MOST_CALLS = 80 };
+enum { MOST_CALLS = 80, MOST_PROCESSES = 1000 };
+
+/* How many blocks a process has of malloc(3). */
+struct heap {
+	uint32_t pid;
+	_Atomic int32_t blocks;
+};
 
 /* What run.py writes and reads; its layout stands in panel.py, too. */
 struct panel {
@@ -19,6 +25,8 @@ struct panel {
 		char name[32];
 		_Atomic uint32_t made; /* how often */
 	} calls[MOST_CALLS];
+	struct heap heaps[MOST_PROCESSES]; /* in the order in which they came */
+	_Atomic uint32_t n_heaps;          /* ever */
 };
 
 /* A call, or a kind of completion. */

@@ -9,7 +9,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SOURCES = [HERE / "fail.c", HERE / "complete.c"]
-HEAD, ROW, ROWS = struct.Struct("=32sII"), struct.Struct("=32sI"), 80  # struct panel
+HEAD, ROW, HEAP = (struct.Struct(x) for x in ("=32sII", "=32sI", "=Ii"))  # struct panel
+ROWS, HEAPS = 80, 1000
 SHORT = "SHORT"  # in the place of an errno: less than was asked for
 
 
@@ -34,14 +35,19 @@ class Panel:
         error = getattr(errno, fault.error, 0) if fault else 0
         path.write_bytes(HEAD.pack(fault.call.encode() if fault else b"",
                                    fault.position if fault else 0, error)
-                         + bytes(ROW.size * ROWS))
+                         + bytes(ROW.size * ROWS + HEAP.size * HEAPS + 4))
         path.chmod(0o666)
         self.env = {"LD_PRELOAD": str(library), "ECHOD_FAIL": str(path)}
 
     def made(self):
         """{call: how often}."""
-        rows = ROW.iter_unpack(self.path.read_bytes()[HEAD.size:])
+        rows = ROW.iter_unpack(self.path.read_bytes()[HEAD.size:][:ROW.size * ROWS])
         return {name.rstrip(b"\0").decode(): n for name, n in rows if name[0]}
+
+    def heaps(self):
+        """{pid: how many blocks it has of malloc(3), or had at its end}."""
+        rows = self.path.read_bytes()[HEAD.size + ROW.size * ROWS:][:HEAP.size * HEAPS]
+        return {pid: blocks for pid, blocks in HEAP.iter_unpack(rows) if pid}
 
     def happened(self):
         return self.made().get(self.fault.call, 0) >= self.fault.position

@@ -27,6 +27,9 @@ MOMENT = 1.0           # for what need not come: a line that the fault took from
 AGAIN = 0.2            # until a client is served again, when nothing else has the machine
 IDLE, BUSY = 0.1, 0.5  # seconds in which nothing is to be done; as much of them is a spin
 LINES = 40             # of the log, in one life: a loop would say more
+# Blocks of memory that a process may have more than usual: one that serves, for the next client;
+# the supervisor for what it does each second, and for the counters of who was replaced
+BLOCKS, EACH_SECOND, REPLACED = 4, 2, 2
 BULK, SMALL = 65536, 300
 SIZES = {"stream": (BULK, SMALL, BULK, 1), "datagram": (8000, SMALL)}
 
@@ -39,6 +42,21 @@ class Fault:
 
     def __str__(self):
         return f"{self.call}:{self.error}:{self.position}"
+
+
+@dataclass
+class Usual:
+    """What the processes have when nobody is served: the supervisor's first."""
+    descriptors: list
+    blocks: list  # of memory; empty: not known
+
+    @staticmethod
+    def of(lives):
+        """Of LIVES without a fault: the least, in case a client's process is still there, and the
+        most memory that they had."""
+        descriptors = min(x.descriptors for x in lives)
+        blocks = [x.blocks for x in lives if len(x.blocks) == len(descriptors)]
+        return Usual(descriptors, [max(x) for x in zip(*blocks)])
 
 
 class Broken(Exception):
@@ -72,6 +90,7 @@ class Life:
         self.cell, self.fault = cell, fault
         self.trace = directory / "strace.log"
         self.began = 0.0
+        self.first = set()  # processes
         self.panel, options = None, {}
         if fault and fault.call in RINGS:
             options["prefix"] = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(self.trace),
@@ -193,6 +212,21 @@ class Life:
         below = [len(procs.descriptors(p)) for p in procs.descendants(self.supervisor())]
         return [len(procs.descriptors(self.supervisor())), *sorted(n for n in below if n)]
 
+    def blocks(self):
+        """How many blocks of memory each of them has."""
+        heaps = self.panel.heaps() if self.panel else {}
+        below = (heaps.get(p) for p in procs.descendants(self.supervisor()))
+        return [heaps[self.supervisor()], *sorted(n for n in below if n)] if heaps else []
+
+    def most_blocks(self, usual):
+        """How many they may have, if USUAL is what there is usually."""
+        supervisor = usual.blocks[:1]
+        if supervisor and time.monotonic() > self.began + 1:
+            supervisor[0] += EACH_SECOND
+        if supervisor and not self.first <= set(procs.descendants(self.supervisor())):
+            supervisor[0] += REPLACED
+        return supervisor + [n + BLOCKS for n in usual.blocks[1:]]
+
     def stop(self):
         os.kill(self.supervisor(), signal.SIGTERM)
         try:
@@ -215,6 +249,7 @@ class Life:
     def serve(self):
         """Clients and a reload, in which most faults happen."""
         allowed = losses(self.fault.call, self.fault.error) if self.fault else 0
+        self.first = set(procs.descendants(self.supervisor()))
         stays = self.bystander()
         lost = self.clients(exact=True)
         self.hangup()
@@ -225,19 +260,19 @@ class Life:
         promise(allowed is None or lost <= allowed, f"{lost} clients lost their connections")
 
     def recover(self, usual):
-        """All is soon as if nothing had happened.  Returns the descriptors."""
+        """All is soon as if nothing had happened.  Returns what there is then."""
         since = time.monotonic()
         until("an echo after the fault", self.served)
         took = time.monotonic() - since
         until("that it is idle", self.idle)
-        found = self.descriptors()
+        found = Usual(self.descriptors(), self.blocks())
         if usual:
             self.wait_for_usual(usual)
         return found, took
 
     def live(self, usual):
-        """All of it.  USUAL: the descriptors of a life without a fault; None to find out.
-        Returns whether the fault happened, and the descriptors."""
+        """All of it.  USUAL: what there is in a life without a fault; None to find out.
+        Returns whether the fault happened, and what there was."""
         found, took = None, 0
         try:
             if self.start():
@@ -264,12 +299,18 @@ class Life:
     def wait_for_usual(self, usual):
         def as_usual():
             now = self.descriptors()
-            return now == usual or (self.fault.call in SPARED and len(now) == len(usual)
-                                    and all(n <= u for n, u in zip(now, usual)))
+            return now == usual.descriptors or (
+                self.fault.call in SPARED and len(now) == len(usual.descriptors)
+                and all(n <= u for n, u in zip(now, usual.descriptors)))
+
+        def no_more_memory():
+            now, most = self.blocks(), self.most_blocks(usual)
+            return len(now) != len(most) or all(n <= m for n, m in zip(now, most))
         try:
-            until("", as_usual)
-        except Broken:
-            raise Broken(f"descriptors are {self.descriptors()}, usually {usual}") from None
+            until("descriptors as usual", as_usual)
+            until("no more memory than usual", no_more_memory)
+        except Broken as e:
+            raise Broken(f"{e}: {self.descriptors()} and {self.blocks()}, {usual}") from None
 
     def check_log(self):
         log = self.daemon.log()

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import panel  # noqa: E402
 from faults import ALL, COMPLETIONS, FAULTS, RINGS  # noqa: E402
-from run import Broken, Fault, Late, Life, cells  # noqa: E402
+from run import Broken, Fault, Late, Life, Usual, cells  # noqa: E402
 
 
 class Torture:
@@ -82,10 +82,9 @@ class Torture:
               f"      {why}\n      logs: {directory}", flush=True)
 
     def learn(self, cell):
-        """What a life without a fault has open, the least of three, in case a client's process
-        is still there; and how often it makes each call, at most."""
+        """What three lives without a fault have, and how often they make each call, at most."""
         lives = [self.life(cell, None, self.place()) for _ in range(3)]
-        self.usual[cell] = min(found for _, (_, found) in lives)
+        self.usual[cell] = Usual.of([found for _, (_, found) in lives])
         self.made[cell] = {call: max(life.panel.made().get(call, 0) for life, _ in lives)
                            for call in ALL}
 
