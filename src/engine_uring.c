@@ -32,8 +32,8 @@
 enum {
 	BATCH = 64,        /* datagrams answered before the others get their turn */
 	MIN_BUFFER = 4096, /* of a service */
-	PATIENCE = 50,     /* looks for memory, */
-	PAUSE = 10         /* ms apart */
+	PATIENCE = 250,    /* looks for memory, */
+	PAUSE = 2          /* ms apart */
 };
 
 /* The upper byte of a completion's 64 bits, after those of flows. */
