@@ -2,6 +2,7 @@
 """The soak itself: its load must see what is wrong, and its oracle must not forgive too much."""
 
 import queue
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -12,11 +13,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "soak"))
 
 import broken
 import broken_load
+import control
 import fleet
 from chaos import Kill, Reload
-from grid import TCP4, UDP4
+from grid import TCP4, TRANSPORTS, UDP4
 from harness import Service, wait_for
 from oracle import DRAIN, STRAGGLERS, Oracle
+from repair import PROMISE, Repairs
 
 
 @pytest.fixture(scope="module", name="program")
@@ -137,3 +140,26 @@ def test_datagrams_that_are_forgiven():
     oracle = Oracle(Record())
     oracle.explain(loss(UDP, why="silence", opened=101, noticed=300))
     assert len(oracle.unexplained) == 1
+
+
+@pytest.fixture(name="path")
+def control_path():
+    made = control.new_path()
+    yield made
+    shutil.rmtree(Path(made).parent, ignore_errors=True)
+
+
+@pytest.mark.parametrize("transport", [TCP4, UDP4, TRANSPORTS["unix-dgram"]], ids=lambda t: t.name)
+def test_repair(echod, tmp_path, path, transport):
+    """All workers are killed, others have their place, and a client was served."""
+    service = transport.service(tmp_path, "prefork", "epoll", workers=2)
+    d = echod(service, top={"control": path})
+    before = d.workers()
+    repairs = Repairs(d, path)
+    repairs.measure(service)
+    assert not set(before) & set(d.workers())
+    assert len(repairs.times["prefork-epoll"]) == 1
+    repairs.times = {"x": [PROMISE] * 99 + [10000.0]}
+    assert not repairs.report()
+    repairs.times = {"x": [PROMISE]}
+    assert repairs.report()

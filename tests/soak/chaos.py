@@ -321,17 +321,6 @@ class Chaos:
             self.undo_due()
             time.sleep(0.01)
 
-    def kill_each(self):
-        """Each worker once, where nobody is connected.  Returns how long the repairs took, ms."""
-        before, self.repairs = self.repairs, []
-        time.sleep(YOUNG)
-        for s in self.status():
-            for worker in s["workers"]:
-                record = self.kill(self.services[s["name"]], worker["pid"], 0)
-                self.await_repair(record, worker["number"], True)
-        self.repairs, found = before, self.repairs
-        return found
-
     def rest(self):
         """Undo all, and let things be as the first file had them."""
         self.undo_due(all_of_it=True)
