@@ -83,6 +83,17 @@ def until(what, condition, patience=PATIENCE):
         time.sleep(0.01)
 
 
+def keys_of(cell):
+    """So that most calls are made: executors have their processors, and there are more clients
+    than places, of whom one waits for the bell."""
+    keys = {"cpus": sorted(os.sched_getaffinity(0))[:2]}
+    if cell.model.startswith("pre"):
+        keys["workers"] = 2
+    if not cell.transport.datagram and not cell.one_at_a_time:
+        keys["max_clients"] = 3
+    return keys
+
+
 class Life:
     """One daemon, from its start to its end."""
 
@@ -100,9 +111,9 @@ class Life:
             self.panel = Panel(library, directory / "panel", fault)
             options["env"] = {**self.panel.env, "ASAN_OPTIONS": os.environ.get(
                 "ASAN_OPTIONS", "") + ":verify_asan_link_order=0:detect_leaks=0"}
-        keys = {"workers": 2} if cell.model.startswith("pre") else {}
-        self.service = cell.service(directory, **keys)
-        self.daemon = harness.Daemon([self.service], directory, **options)
+        self.service = cell.service(directory, **keys_of(cell))
+        self.daemon = harness.Daemon([self.service], directory, {"process": {"nice": 1}},
+                                     **options)
 
     # --- its parts
 
