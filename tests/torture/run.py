@@ -2,6 +2,7 @@
 """One life: a daemon in which one call fails, with clients and a reload, and what must be true
 of it all the same."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -20,6 +21,7 @@ import harness  # noqa: E402
 import procs  # noqa: E402
 from faults import RINGS, SPARED, losses  # noqa: E402
 from panel import Panel  # noqa: E402
+from pid1 import Manager  # noqa: E402
 from talk import payload  # noqa: E402
 
 PATIENCE = 10.0        # seconds, for whatever should take a fraction of one
@@ -102,14 +104,15 @@ class Life:
         self.trace = directory / "strace.log"
         self.began = 0.0
         self.first = set()  # processes
-        self.panel, options = None, {}
+        self.manager = Manager(directory / "notify")
+        self.panel, options = None, {"env": {"NOTIFY_SOCKET": self.manager.address}}
         if fault and fault.call in RINGS:
             options["prefix"] = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(self.trace),
                                  "-e", f"trace={fault.call}", "-e", "signal=none", "-e",
                                  f"inject={fault.call}:error={fault.error}:when={fault.position}"]
         else:
             self.panel = Panel(library, directory / "panel", fault)
-            options["env"] = {**self.panel.env, "ASAN_OPTIONS": os.environ.get(
+            options["env"] |= {**self.panel.env, "ASAN_OPTIONS": os.environ.get(
                 "ASAN_OPTIONS", "") + ":verify_asan_link_order=0:detect_leaks=0"}
         self.service = cell.service(directory, **keys_of(cell))
         self.daemon = harness.Daemon([self.service], directory, {"process": {"nice": 1}},
@@ -207,6 +210,12 @@ class Life:
         promise(data.startswith(got), f"wrong bytes: {got!r}")
         return got == data
 
+    @staticmethod
+    def part(s):
+        """The client S goes when it is told to."""
+        with s, contextlib.suppress(ConnectionError):
+            promise(s.recv(1) == b"", "a client that is to go has got something")
+
     def hangup(self):
         """A reload, whatever comes of it."""
         mark = self.daemon.mark()
@@ -239,7 +248,10 @@ class Life:
         return supervisor + [n + BLOCKS for n in usual.blocks[1:]]
 
     def stop(self):
+        stays = self.bystander()
         os.kill(self.supervisor(), signal.SIGTERM)
+        if stays:
+            self.part(stays)
         try:
             code = self.daemon.process.wait(PATIENCE * harness.SLOW)
         except subprocess.TimeoutExpired:
@@ -285,6 +297,7 @@ class Life:
         """All of it.  USUAL: what there is in a life without a fault; None to find out.
         Returns whether the fault happened, and what there was."""
         found, took = None, 0
+        self.manager.open()
         try:
             if self.start():
                 self.serve()
@@ -297,6 +310,8 @@ class Life:
             raise
         finally:
             self.daemon.destroy()
+            self.manager.close()
+            self.manager.forget()
         if took > AGAIN * harness.SLACK * harness.SLOW:
             raise Late(f"served again after {took:.1f} s")
         return self.happened(), found
