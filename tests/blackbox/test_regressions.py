@@ -100,6 +100,7 @@ def test_the_end_comes_with_the_data(echod, cell, tmp_path):
         s.close()
 
 
+@pytest.mark.serial  # it takes the whole machine
 @stream_grid("unix", pairs=MANY_AT_ONCE)
 def test_no_end_is_missed(echod, cell, tmp_path):
     """If the end came while its data were received, a multishot receive told the data alone
