@@ -165,7 +165,6 @@ static void dispatch(struct loop *l, const struct io_uring_cqe *cqe)
 
 	switch (cqe->user_data >> 56) {
 	case FLOW_NOTHING:
-	case FLOW_SEND: /* has been looked at */
 		break;
 	case LISTENER:
 		l->watched[i] = false;
@@ -190,21 +189,10 @@ static void dispatch(struct loop *l, const struct io_uring_cqe *cqe)
 /* What became of the sends comes first: what is received next is sent only after them. */
 static void look_at_sends(struct loop *l, unsigned n)
 {
-	unsigned loud = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		if (l->cqes[i]->user_data >> 56 != FLOW_SEND)
-			continue;
-		flow_sent(&l->flows, l->cqes[i]->user_data, l->cqes[i]->res);
-		loud++;
-	}
+	for (unsigned i = 0; i < n; i++)
+		if (l->cqes[i]->user_data >> 56 == FLOW_SEND)
+			flow_sent(&l->flows, l->cqes[i]->user_data, l->cqes[i]->res);
 	flow_sent_quietly(&l->flows);
-	for (unsigned i = 0; loud > 0; i++) {
-		if (l->cqes[i]->user_data >> 56 != FLOW_SEND)
-			continue;
-		flow_complete(&l->flows, l->cqes[i]->user_data, 0, 0);
-		loud--;
-	}
 }
 
 /* All completions that there are. */

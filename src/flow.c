@@ -328,7 +328,9 @@ void flow_complete(struct flows *f, uint64_t tag, int res, uint32_t flags)
 	case FLOW_RECEIVE:
 		on_received(f, e, res, flags);
 		break;
-	case FLOW_SEND:
+	case FLOW_SEND: /* flow_sent() was first, unless the kernel has been told meanwhile */
+		if (e->flow.sending_plus1)
+			on_sent(f, e, res);
 		break;
 	default:
 		e->flow.polling = e->flow.cancelled = false;

@@ -32,13 +32,12 @@ enum flow_tag { FLOW_NOTHING, FLOW_RECEIVE, FLOW_SEND, FLOW_POLL, FLOW_TAGS };
 void flow_open(void *f, const struct client *client);
 
 /* After every wait, before anything else of what has come is told: the send with TAG has the result
- * RES, for each that has one; then, all others that the kernel was told of are whole; and then
- * flow_complete() for the former, whose connections go on. */
+ * RES, for each that has one; then, all others that the kernel was told of are whole. */
 void flow_sent(struct flows *f, uint64_t tag, int res);
 void flow_sent_quietly(struct flows *f);
 
-/* What was asked for with TAG (FLOW_RECEIVE, FLOW_SEND, FLOW_POLL) has the result RES, of which
- * flow_sent() knows already, and the FLAGS of a completion. */
+/* What was asked for with TAG (FLOW_RECEIVE, FLOW_SEND, FLOW_POLL) has the result RES and the
+ * FLAGS of a completion. */
 void flow_complete(struct flows *f, uint64_t tag, int res, uint32_t flags);
 
 /* A timer of F's wheel fires; ARG is F. */

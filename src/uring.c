@@ -54,8 +54,7 @@ static int set_up(struct uring *u)
 		r = io_uring_queue_init_params(REQUESTS, &u->ring, &p);
 	}
 	if (r == 0)
-		u->terse = (u->ring.features & IORING_FEAT_RECVSEND_BUNDLE) &&
-			   (u->ring.flags & IORING_SETUP_DEFER_TASKRUN);
+		u->terse = u->ring.features & IORING_FEAT_RECVSEND_BUNDLE;
 	return r;
 }
 
@@ -220,7 +219,7 @@ void uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag
 
 bool uring_all_told(const struct uring *u)
 {
-	return io_uring_sq_ready(&u->ring) == 0 && !io_uring_cq_has_overflow(&u->ring);
+	return io_uring_sq_ready(&u->ring) == 0;
 }
 
 void uring_poll(struct uring *u, int fd, uint32_t events, uint64_t tag)

@@ -59,7 +59,7 @@ void uring_receive(struct uring *u, int fd, uint64_t tag);
  * P must stay until then. */
 void uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag, bool quiet);
 
-/* Has the kernel been told of all that was asked, and are all completions of it in the ring? */
+/* Has the kernel been told of all that was asked? */
 bool uring_all_told(const struct uring *u);
 
 /* Say once when FD has EVENTS of epoll(7); EPOLLEXCLUSIVE is possible. */

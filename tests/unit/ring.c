@@ -228,14 +228,9 @@ void ring_enter(void)
 		if (r.done[i].tag >> 56 == FLOW_SEND)
 			flow_sent(&flows, r.done[i].tag, r.done[i].res);
 	flow_sent_quietly(&flows);
-	for (unsigned i = 0; i < n; i++)
-		if (r.done[i].tag >> 56 == FLOW_SEND)
-			flow_complete(&flows, r.done[i].tag, 0, 0);
 	for (unsigned i = 0; i < n; i++) {
 		struct completion one = r.done[i];
 
-		if (one.tag >> 56 == FLOW_SEND)
-			continue;
 		flow_complete(&flows, one.tag, one.res, one.flags);
 		assert_int_equal(r.n_done, 0);
 	}

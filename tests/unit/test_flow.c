@@ -141,8 +141,7 @@ static void an_error_ends_it(void **state)
 				ring_enter();
 			assert_int_equal(r.n_asked, 1);
 			if (sending) {
-				flow_sent(&flows, r.asked[0].tag, errors[i].error);
-				flow_complete(&flows, r.asked[0].tag, 0, 0);
+				flow_complete(&flows, r.asked[0].tag, errors[i].error, 0);
 				r.asked[0] = r.asked[--r.n_asked];
 			} else {
 				uint64_t tag = r.receiving;
