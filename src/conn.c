@@ -212,26 +212,14 @@ void conn_received_fin(struct conn *c, struct executor *ex)
 	echo_end(&c->echo);
 }
 
-/* Count N bytes out, and an answer if none are pending. */
-static void count_out(const struct conn *c, struct executor *ex, uint64_t n, uint64_t answers)
-{
-	stats_add(ex->stats, C_BYTES_OUT, n);
-	if (c->echo.pending == 0)
-		stats_add(ex->stats, responders[ex->worker->conf->respond].answered, answers);
-	add(&slot_of(c, ex)->bytes_out, n);
-}
-
 void conn_sent(struct conn *c, struct executor *ex, uint32_t n)
 {
 	echo_sent(&c->echo, n);
 	c->active = ex->now;
-	count_out(c, ex, n, 1);
-}
-
-void conn_unsent(struct conn *c, struct executor *ex, uint32_t n)
-{
-	count_out(c, ex, -(uint64_t)n, -UINT64_C(1));
-	echo_unsent(&c->echo, n);
+	stats_add(ex->stats, C_BYTES_OUT, n);
+	if (c->echo.pending == 0)
+		stats_add(ex->stats, responders[ex->worker->conf->respond].answered, 1);
+	add(&slot_of(c, ex)->bytes_out, n);
 }
 
 /* Send pending bytes from P.  Returns how many were sent, or -errno if the connection

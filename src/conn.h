@@ -64,9 +64,6 @@ void conn_received_fin(struct conn *c, struct executor *ex);
 /* N of the pending bytes were sent. */
 void conn_sent(struct conn *c, struct executor *ex, uint32_t n);
 
-/* The last N of those of which that was said were not, after all. */
-void conn_unsent(struct conn *c, struct executor *ex, uint32_t n);
-
 /* Copy the last N of the pending bytes, at P, behind those that are held: conn_step() sends
  * them.  Not after it has begun to.  Returns 0 or -ENOMEM. */
 int conn_hold(struct conn *c, const char *p, uint32_t n);

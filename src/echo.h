@@ -45,12 +45,6 @@ static inline void echo_sent(struct echo *e, uint32_t n)
 	e->pending -= n;
 }
 
-/* N bytes of which that was said were not. */
-static inline void echo_unsent(struct echo *e, uint32_t n)
-{
-	e->pending += n;
-}
-
 /* The client's FIN came, or we read no more: what is pending still goes out. */
 static inline void echo_end(struct echo *e)
 {

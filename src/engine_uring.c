@@ -33,6 +33,7 @@
 enum {
 	BATCH = 64,        /* datagrams answered before the others get their turn */
 	MIN_BUFFER = 4096, /* of a service */
+	LOOK = 256,        /* completions taken out of the ring at once */
 	PATIENCE = 250,    /* looks for memory, */
 	PAUSE = 2          /* ms apart */
 };
@@ -51,7 +52,6 @@ struct loop {
 	bool *watched;       /* [endpoints]: the ring watches it */
 	unsigned n_watched;
 	bool unwatch; /* those that are watched are to be no longer */
-	struct io_uring_cqe *cqes[URING_COMPLETIONS];
 };
 
 static uint64_t tag(unsigned what, size_t i)
@@ -186,36 +186,19 @@ static void dispatch(struct loop *l, const struct io_uring_cqe *cqe)
 	}
 }
 
-/* What became of the sends comes first: what is received next is sent only after them. */
-static void look_at_sends(struct loop *l, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (l->cqes[i]->user_data >> 56 == FLOW_SEND)
-			flow_sent(&l->flows, l->cqes[i]->user_data, l->cqes[i]->res);
-	flow_sent_quietly(&l->flows);
-}
-
 /* All completions that there are. */
 static void look(struct loop *l)
 {
-	struct io_uring_cqe cqe;
+	struct io_uring_cqe *cqes[LOOK], cqe;
 	unsigned n;
 
-	do {
-		n = io_uring_peek_batch_cqe(&l->uring.ring, l->cqes, URING_COMPLETIONS);
-		look_at_sends(l, n);
+	while (!l->ex->leaving && (n = io_uring_peek_batch_cqe(&l->uring.ring, cqes, LOOK)) > 0) {
 		for (unsigned i = 0; i < n && !l->ex->leaving; i++) {
-			cqe = *l->cqes[i];
+			cqe = *cqes[i];
 			dispatch(l, &cqe);
 		}
 		io_uring_cq_advance(&l->uring.ring, n);
-	} while (n > 0 && !l->ex->leaving);
-}
-
-/* Until when to sleep; not at all if a send that will say nothing is waited for. */
-static uint64_t deadline(struct loop *l)
-{
-	return l->flows.hurry ? 0 : turn_deadline(&l->flows.wheel, &l->acceptor, &l->alarm);
+	}
 }
 
 static void run(struct loop *l)
@@ -229,8 +212,8 @@ static void run(struct loop *l)
 	watch_alarm(l);
 	while (!ex->leaving && !(swept && l->acceptor.open == 0)) {
 		watch_listeners(l);
-		executor_wait_by(ex, deadline(l), uring_wait, &l->uring);
-		l->flows.hurry = false;
+		executor_wait_by(ex, turn_deadline(&l->flows.wheel, &l->acceptor, &l->alarm),
+				 uring_wait, &l->uring);
 		turn_begin(&l->flows.wheel, &l->acceptor);
 		look(l);
 		turn_end(&l->flows.wheel, &l->acceptor, flow_timer, &l->flows);
@@ -284,7 +267,7 @@ static int set_up(struct loop *l, struct dgram *dgram)
 	}
 	r = set_up_ring(l);
 	if (r == 0 && !hears_the_end(w->conf))
-		l->uring.terse = false;
+		l->uring.multishot = false;
 	return r;
 }
 

@@ -3,8 +3,7 @@
  *
  * It flows, as long as its client says little at a time and reads what it gets: one request
  * receives into the ring's buffers, and what is in a buffer is sent from there by a second
- * request, which never waits and says nothing unless it fails.  An echo costs one completion and
- * no system call of its own.
+ * request, which never waits.  An echo costs two completions and no system call of its own.
  *
  * It goes by steps as soon as anything is unusual: a buffer is full (a bulk stream does best
  * with few large reads), more came in while the last was being sent, not everything could be
@@ -143,21 +142,6 @@ static uint16_t tell(struct flows *f, struct entry *e, uint16_t id, uint32_t *n)
 	return 0;
 }
 
-/* The bytes count as sent from now on: who waits may not hear that they are before something else
- * comes. */
-static void ask_to_send(struct flows *f, struct entry *e, uint16_t id, uint32_t n)
-{
-	bool quiet = f->uring->terse && f->n_quiet < URING_BUFFERS;
-
-	e->flow.sending_plus1 = (uint16_t)(id + 1);
-	e->flow.length = (uint16_t)n;
-	conn_sent(&e->conn, f->ex, n);
-	uring_send(f->uring, e->conn.fd, uring_buffer(f->uring, id) + e->flow.at, n,
-		   tag_for(e, FLOW_SEND), quiet);
-	if (quiet)
-		f->quiet[f->n_quiet++] = e;
-}
-
 /* Send what has come in, if anything has and is to be sent. */
 static void send_next(struct flows *f, struct entry *e)
 {
@@ -169,7 +153,9 @@ static void send_next(struct flows *f, struct entry *e)
 
 		w->at = tell(f, e, id, &n);
 		if (n > 0) {
-			ask_to_send(f, e, id, n);
+			w->sending_plus1 = (uint16_t)(id + 1);
+			uring_send(f->uring, e->conn.fd, uring_buffer(f->uring, id) + w->at, n,
+				   tag_for(e, FLOW_SEND));
 			return;
 		}
 		uring_give_back(f->uring, id);
@@ -223,10 +209,8 @@ static void go_on(struct flows *f, struct entry *e)
 		w->cancelled = true;
 		uring_cancel(f->uring, tag_for(e, w->receiving ? FLOW_RECEIVE : FLOW_POLL));
 	}
-	if (w->sending_plus1) {
-		f->hurry |= w->leaving || w->first_plus1 || !w->receiving;
+	if (w->sending_plus1)
 		return;
-	}
 	if (w->leaving) {
 		hold_all(f, e);
 		if (!w->receiving && !w->polling)
@@ -269,8 +253,8 @@ static void on_sent(struct flows *f, struct entry *e, int res)
 	uint32_t n = res > 0 ? (uint32_t)res : 0;
 
 	w->sending_plus1 = 0;
-	if (n < w->length)
-		conn_unsent(&e->conn, f->ex, w->length - n);
+	if (n > 0)
+		conn_sent(&e->conn, f->ex, n);
 	if (res < 0 && res != -EAGAIN && res != -EINTR && res != -ECANCELED) {
 		w->error = (int16_t)res;
 	} else if (e->conn.echo.pending > 0) {
@@ -281,43 +265,9 @@ static void on_sent(struct flows *f, struct entry *e, int res)
 	uring_give_back(f->uring, id);
 }
 
-static struct entry *find(const struct flows *f, uint64_t tag)
-{
-	return pool_find(&f->pool, tag & UINT64_C(0x00ffffffffffffff));
-}
-
-void flow_sent(struct flows *f, uint64_t tag, int res)
-{
-	struct entry *e = find(f, tag);
-
-	if (e && e->flow.sending_plus1)
-		on_sent(f, e, res);
-}
-
-/* Whoever is still sending has not failed.  An entry may be in the list twice, or be another
- * connection's by now, if a send of it had failed: all that are sending are in it. */
-void flow_sent_quietly(struct flows *f)
-{
-	if (f->n_quiet == 0)
-		return;
-	if (!uring_all_told(f->uring)) {
-		f->hurry = true;
-		return;
-	}
-	for (unsigned i = 0; i < f->n_quiet; i++) {
-		struct entry *e = f->quiet[i];
-
-		if (!e->flow.sending_plus1)
-			continue;
-		on_sent(f, e, e->flow.length);
-		go_on(f, e);
-	}
-	f->n_quiet = 0;
-}
-
 void flow_complete(struct flows *f, uint64_t tag, int res, uint32_t flags)
 {
-	struct entry *e = find(f, tag);
+	struct entry *e = pool_find(&f->pool, tag & UINT64_C(0x00ffffffffffffff));
 
 	if (!e) {
 		if (flags & IORING_CQE_F_BUFFER)
@@ -328,9 +278,8 @@ void flow_complete(struct flows *f, uint64_t tag, int res, uint32_t flags)
 	case FLOW_RECEIVE:
 		on_received(f, e, res, flags);
 		break;
-	case FLOW_SEND: /* flow_sent() was first, unless the kernel has been told meanwhile */
-		if (e->flow.sending_plus1)
-			on_sent(f, e, res);
+	case FLOW_SEND:
+		on_sent(f, e, res);
 		break;
 	default:
 		e->flow.polling = e->flow.cancelled = false;

@@ -20,9 +20,6 @@ struct flows {
 	struct wheel wheel;
 	uint16_t next_plus1[URING_BUFFERS]; /* after a buffer in the queue of its connection */
 	uint32_t length[URING_BUFFERS];     /* bytes in a buffer of such a queue */
-	struct entry *quiet[URING_BUFFERS]; /* whose sends were asked for and may say nothing */
-	unsigned n_quiet;
-	bool hurry; /* something is to be done once they are over: do not sleep */
 };
 
 /* What a completion is about: the upper byte of its 64 bits. */
@@ -30,11 +27,6 @@ enum flow_tag { FLOW_NOTHING, FLOW_RECEIVE, FLOW_SEND, FLOW_POLL, FLOW_TAGS };
 
 /* Serve CLIENT, which becomes F's; F is a struct flows. */
 void flow_open(void *f, const struct client *client);
-
-/* After every wait, before anything else of what has come is told: the send with TAG has the result
- * RES, for each that has one; then, all others that the kernel was told of are whole. */
-void flow_sent(struct flows *f, uint64_t tag, int res);
-void flow_sent_quietly(struct flows *f);
 
 /* What was asked for with TAG (FLOW_RECEIVE, FLOW_SEND, FLOW_POLL) has the result RES and the
  * FLAGS of a completion. */

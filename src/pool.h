@@ -15,7 +15,6 @@ struct flow {
 	uint16_t first_plus1, last_plus1; /* buffers received, not looked at; 0 = none */
 	uint16_t sending_plus1;           /* buffer that is being sent; 0 = none */
 	uint16_t at;                      /* where in it the bytes begin */
-	uint16_t length;                  /* how many they are */
 	int16_t error;                    /* -errno that ends it */
 	uint8_t small;                    /* reads in a row that were small */
 	bool receiving : 1;               /* into the ring's buffers */

@@ -18,10 +18,11 @@
 #include <sys/socket.h>
 
 enum {
-	REQUESTS = 512,   /* that wait to be told to the kernel */
-	FEW_BUFFERS = 64, /* offered at first */
-	GROUP = 0,        /* of the buffers */
-	LINE = 64         /* bytes between two buffers */
+	REQUESTS = 512,     /* that wait to be told to the kernel */
+	COMPLETIONS = 4096, /* that wait to be looked at; more are kept by the kernel */
+	FEW_BUFFERS = 64,   /* offered at first */
+	GROUP = 0,          /* of the buffers */
+	LINE = 64           /* bytes between two buffers */
 };
 
 /* Operations and registrations that are left once the ring is enabled. */
@@ -48,13 +49,13 @@ static int set_up(struct uring *u)
 		struct io_uring_params p = {
 			.flags = ways[i] | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED |
 				 IORING_SETUP_CQSIZE,
-			.cq_entries = URING_COMPLETIONS,
+			.cq_entries = COMPLETIONS,
 		};
 
 		r = io_uring_queue_init_params(REQUESTS, &u->ring, &p);
 	}
 	if (r == 0)
-		u->terse = u->ring.features & IORING_FEAT_RECVSEND_BUNDLE;
+		u->multishot = u->ring.features & IORING_FEAT_RECVSEND_BUNDLE;
 	return r;
 }
 
@@ -199,27 +200,19 @@ void uring_receive(struct uring *u, int fd, uint64_t tag)
 	struct io_uring_sqe *sqe = ask(u);
 
 	io_uring_prep_recv(sqe, fd, NULL, 0, 0);
-	if (u->terse)
+	if (u->multishot)
 		sqe->ioprio |= IORING_RECV_MULTISHOT;
 	sqe->flags = IOSQE_BUFFER_SELECT;
 	sqe->buf_group = GROUP;
 	sqe->user_data = tag;
 }
 
-/* With MSG_WAITALL a send that is not whole is a failure, of which the kernel tells with the number
- * of bytes; it does not wait for all the same. */
-void uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag, bool quiet)
+void uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag)
 {
 	struct io_uring_sqe *sqe = ask(u);
 
-	io_uring_prep_send(sqe, fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL | (quiet ? MSG_WAITALL : 0));
-	sqe->flags = quiet ? IOSQE_CQE_SKIP_SUCCESS : 0;
+	io_uring_prep_send(sqe, fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	sqe->user_data = tag;
-}
-
-bool uring_all_told(const struct uring *u)
-{
-	return io_uring_sq_ready(&u->ring) == 0;
 }
 
 void uring_poll(struct uring *u, int fd, uint32_t events, uint64_t tag)

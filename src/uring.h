@@ -21,14 +21,12 @@ struct uring {
 	uint16_t buffers;               /* that exist; the others of URING_BUFFERS come later */
 	uint16_t offered;               /* to the kernel, of which it does not know yet */
 	bool more;                      /* there are more buffers than at the last wait */
-	bool terse; /* Linux 6.10: one request receives until it ends, and a send that is whole
-		     * says nothing */
+	bool multishot;                 /* one request receives until it ends */
 };
 
 enum {
-	URING_COMPLETIONS = 4096, /* that wait to be looked at; more are kept by the kernel */
-	URING_BUFFERS = 1024,     /* at most; a power of two */
-	URING_BUFFER_MAX = 2048,  /* bytes of one */
+	URING_BUFFERS = 1024,    /* at most; a power of two */
+	URING_BUFFER_MAX = 2048, /* bytes of one */
 	URING_BURST = 32 /* buffers that a multishot receive fills at most before others have
 				* their turn */
 };
@@ -50,17 +48,12 @@ void uring_explain(const struct uring_refusal *what, char *text, size_t size);
 /* Free what U holds; requests that are not complete are cancelled. */
 void uring_deinit(struct uring *u);
 
-/* Receive from FD into buffers: into one, or if U is terse into one after the other until
+/* Receive from FD into buffers: into one, or if U is multishot into one after the other until
  * a completion without IORING_CQE_F_MORE. */
 void uring_receive(struct uring *u, int fd, uint64_t tag);
 
-/* Send N bytes at P, as many as go without waiting: what becomes of it is known once the kernel
- * has been told.  If QUIET, which only a terse ring can be, it completes only if not all were sent.
- * P must stay until then. */
-void uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag, bool quiet);
-
-/* Has the kernel been told of all that was asked? */
-bool uring_all_told(const struct uring *u);
+/* Send N bytes at P, as many as go without waiting.  P must stay until the completion. */
+void uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag);
 
 /* Say once when FD has EVENTS of epoll(7); EPOLLEXCLUSIVE is possible. */
 void uring_poll(struct uring *u, int fd, uint32_t events, uint64_t tag);

@@ -44,10 +44,9 @@ static struct call *kind_of(uint64_t tag)
 	return tag >> 56 < KINDS ? &kinds[tag >> 56] : NULL;
 }
 
-/* Less of it than was asked for, which is no error; a quiet send would be taken for whole. */
+/* Less of it than was asked for, which is no error. */
 static void shorten(struct io_uring_sqe *sqe)
 {
-	sqe->flags &= (uint8_t)~IOSQE_CQE_SKIP_SUCCESS;
 	sqe->len = sqe->opcode == IORING_OP_SEND ? (sqe->len + 1) / 2 : 1;
 }
 
@@ -71,8 +70,6 @@ static void look_at_requests(struct io_uring *ring)
 		struct io_uring_sqe *sqe = &sq->sqes[i & *sq->kring_mask];
 		struct call *kind = kind_of(sqe->user_data);
 
-		if (kind == &kinds[SEND] && !kind->meant)
-			fail_now(kind); /* it is counted here, as it may not complete */
 		if (!kind || !kind->meant)
 			continue;
 		if (sqe->opcode == IORING_OP_RECV)
@@ -100,7 +97,7 @@ unsigned io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cq
 		if (spoilt.is && cqes[i]->user_data == spoilt.tag) {
 			cqes[i]->res = -spoilt.error;
 			spoilt.is = false;
-		} else if (kind && !kind->meant && kind != &kinds[SEND]) {
+		} else if (kind && !kind->meant) {
 			fail_now(kind); /* it is counted, for whoever wants to know */
 		}
 	}

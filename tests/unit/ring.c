@@ -20,9 +20,7 @@ struct flows flows;
 struct acceptor acceptor;
 
 void __wrap_uring_receive(struct uring *u, int fd, uint64_t tag);
-void __wrap_uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag,
-		       bool quiet);
-bool __wrap_uring_all_told(const struct uring *u);
+void __wrap_uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag);
 void __wrap_uring_poll(struct uring *u, int fd, uint32_t events, uint64_t tag);
 void __wrap_uring_cancel(struct uring *u, uint64_t tag);
 char *__wrap_uring_buffer(const struct uring *u, uint16_t id);
@@ -42,24 +40,17 @@ void __wrap_uring_receive(struct uring *u, int fd, uint64_t tag)
 	r.receiving = tag;
 }
 
-void __wrap_uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag, bool quiet)
+void __wrap_uring_send(struct uring *u, int fd, const char *p, uint32_t n, uint64_t tag)
 {
+	(void)u;
 	assert_int_equal(fd, FD);
 	assert_true(n > 0 && !k.closed);
-	assert_true(u->terse || !quiet);
 	for (unsigned i = 0; i < r.n_asked; i++)
 		assert_false(r.asked[i].send); /* one send at a time */
 	r.asked[r.n_asked].tag = tag;
 	r.asked[r.n_asked].p = p;
 	r.asked[r.n_asked].n = n;
-	r.asked[r.n_asked].quiet = quiet;
 	r.asked[r.n_asked++].send = true;
-}
-
-bool __wrap_uring_all_told(const struct uring *u)
-{
-	(void)u;
-	return r.n_asked == 0;
 }
 
 void __wrap_uring_poll(struct uring *u, int fd, uint32_t events, uint64_t tag)
@@ -133,11 +124,11 @@ static int hard_error(void)
 /* The receive has its turn: some buffers, or one of the ways to end. */
 static void run_receive(void)
 {
-	unsigned most = r.terse ? 1 + (unsigned)rand() % URING_BURST : 1;
+	unsigned most = r.multishot ? 1 + (unsigned)rand() % URING_BURST : 1;
 
 	for (unsigned i = 0; i < most && r.receiving; i++) {
 		size_t n = 1 + (unusual() ? (size_t)rand() % SIZE : SIZE - 1);
-		bool more = r.terse && !unusual();
+		bool more = r.multishot && !unusual();
 		int id = take_buffer();
 
 		if (k.in == 0) {
@@ -186,8 +177,7 @@ static void run_send(unsigned i)
 	assert_true(k.out + n <= sizeof(k.output));
 	memcpy(k.output + k.out, r.asked[i].p, n);
 	k.out += n;
-	if (!r.asked[i].quiet || n < r.asked[i].n)
-		done(r.asked[i].tag, (int)n, 0);
+	done(r.asked[i].tag, (int)n, 0);
 }
 
 static void run_cancel(uint64_t tag)
@@ -221,13 +211,6 @@ void ring_enter(void)
 	}
 	n = r.n_done;
 	r.n_done = 0;
-	if (n == 0 && !flows.hurry)
-		return; /* it sleeps on */
-	flows.hurry = false;
-	for (unsigned i = 0; i < n; i++)
-		if (r.done[i].tag >> 56 == FLOW_SEND)
-			flow_sent(&flows, r.done[i].tag, r.done[i].res);
-	flow_sent_quietly(&flows);
 	for (unsigned i = 0; i < n; i++) {
 		struct completion one = r.done[i];
 
@@ -238,7 +221,7 @@ void ring_enter(void)
 	assert_true(!only || only->conn.echo.pending <= BUFFER);
 }
 
-void ring_begin(unsigned chance, bool terse)
+void ring_begin(unsigned chance, bool multishot)
 {
 	static struct uring uring;
 
@@ -246,8 +229,8 @@ void ring_begin(unsigned chance, bool terse)
 	memset(&r, 0, offsetof(struct ring, memory));
 	memset(&flows, 0, sizeof(flows));
 	r.chance = chance;
-	r.terse = terse;
-	uring = (struct uring){.size = SIZE, .terse = terse};
+	r.multishot = multishot;
+	uring = (struct uring){.size = SIZE, .multishot = multishot};
 	acceptor = (struct acceptor){.executor = &ex, .ep = -1, .open = 1};
 	flows = (struct flows){.ex = &ex, .uring = &uring, .acceptor = &acceptor};
 	wheel_init(&flows.wheel, ex.now);

@@ -22,14 +22,14 @@ struct ring {
 		uint64_t tag; /* of a send, or to cancel */
 		const char *p;
 		uint32_t n;
-		bool send, quiet;
+		bool send;
 	} asked[QUEUE];
 	unsigned n_asked;
 	struct completion done[QUEUE];
 	unsigned n_done;
 	bool taken[BUFFERS]; /* by the flows */
 	unsigned chance;     /* of 100: that something unusual happens */
-	bool terse;
+	bool multishot;
 	bool errors; /* a receive or a send may fail for good */
 	char memory[BUFFERS][SIZE];
 };
@@ -39,7 +39,7 @@ extern struct flows flows;
 extern struct acceptor acceptor;
 
 /* A fresh connection; something unusual happens in CHANCE of 100 cases. */
-void ring_begin(unsigned chance, bool terse);
+void ring_begin(unsigned chance, bool multishot);
 
 /* One io_uring_enter(2), and a look at what came of it. */
 void ring_enter(void);

@@ -59,8 +59,8 @@ static void holds_no_buffer_for_a_slow_reader(void **state)
 	static char bytes[4 * BUFFER];
 
 	(void)state;
-	for (unsigned terse = 0; terse < 2; terse++) {
-		ring_begin(0, terse);
+	for (unsigned multishot = 0; multishot < 2; multishot++) {
+		ring_begin(0, multishot);
 		k.input = bytes;
 		k.in = sizeof(bytes);
 		k.blocked = true;
