@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Taking clients.  The right to a connection, a slot, is claimed before accept4(2), so that
- * a client that cannot be served stays in the backlog.
+ * a client that cannot be served stays in the backlog.  Where it is to be turned away instead, it
+ * is claimed after that: nobody has a slot and no client for it, while another finds none left.
  *
  * Several processes watch one listener with EPOLLEXCLUSIVE: a client wakes one of them.
  * Whoever is woken and does not accept must see to it that somebody else looks: it rings
@@ -189,16 +190,11 @@ static void dismiss(int fd, bool reset)
 	close(fd);
 }
 
-/* The service is full and is not to let clients wait: take one off and turn it away. */
-static void turn_away(struct acceptor *a, size_t i)
+/* The service is full and is not to let clients wait. */
+static void turn_away(struct acceptor *a, int fd)
 {
 	const struct worker *w = a->executor->worker;
-	int fd = accept4(a->executor->endpoints[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (fd < 0) {
-		failed(a, errno);
-		return;
-	}
 	dismiss(fd, w->conf->when_full == FULL_RESET);
 	stats_add(a->executor->stats, C_REJECTED_FULL, 1);
 	log_event(EVENT_FULL, F_TEXT(SERVICE, w->conf->name),
@@ -231,38 +227,60 @@ static int64_t claim(struct acceptor *a)
 	return -EMFILE;
 }
 
+/* The same where clients are turned away: no slot yet, -EAGAIN; or -EMFILE. */
+static int64_t claim_later(const struct acceptor *a)
+{
+	const struct worker *w = a->executor->worker;
+
+	return a->open < w->capacity || slots_used(w->slots) == w->slots->n ? -EAGAIN : -EMFILE;
+}
+
+/* The next client's socket and *PEER, or -1. */
+static int take_off(struct acceptor *a, size_t i, struct address *peer)
+{
+	int fd;
+
+	peer->len = sizeof(*peer) - offsetof(struct address, sa);
+	fd = accept4(a->executor->endpoints[i].fd, &peer->sa, &peer->len,
+		     SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0 && a->troubled) {
+		a->troubled = false;
+		acceptor_resume(a);
+	}
+	return fd;
+}
+
 /* Take a client.  Returns 0; -EAGAIN if none can be; or -EACCES when one was refused. */
 static int take(struct acceptor *a, size_t i, struct client *client)
 {
 	const struct worker *w = a->executor->worker;
-	struct address peer = {.len = sizeof(peer) - offsetof(struct address, sa)};
-	int64_t slot = claim(a);
+	bool waits = w->conf->when_full == FULL_WAIT;
+	int64_t slot = waits ? claim(a) : claim_later(a);
+	struct address peer;
 	int fd;
 
 	if (slot == -EMFILE) {
 		failed(a, EMFILE);
 		return -EAGAIN;
 	}
-	if (slot < 0 && w->conf->when_full == FULL_WAIT) {
+	if (slot < 0 && waits) {
 		wait_for_room(a);
 		return -EAGAIN;
 	}
-	if (slot < 0) {
-		turn_away(a, i);
-		return -EAGAIN;
-	}
-	fd = accept4(a->executor->endpoints[i].fd, &peer.sa, &peer.len,
-		     SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = take_off(a, i, &peer);
 	if (fd < 0) {
 		int error = errno;
 
-		slots_release(w->slots, (uint32_t)slot);
+		if (slot >= 0)
+			slots_release(w->slots, (uint32_t)slot);
 		failed(a, error);
 		return -EAGAIN;
 	}
-	if (a->troubled) {
-		a->troubled = false;
-		acceptor_resume(a);
+	if (slot < 0)
+		slot = slots_claim(w->slots, a->pid, &a->hint);
+	if (slot < 0) {
+		turn_away(a, fd);
+		return -EAGAIN;
 	}
 	if (!admission_open(a->executor, &peer, (uint32_t)slot)) {
 		slots_release(w->slots, (uint32_t)slot);

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import procs
+import shim
 from grid import MANY_AT_ONCE, stream_grid
 from harness import wait_for
 from talk import at_end, exchange, payload, ping
@@ -75,6 +76,25 @@ def test_rejected(echod, cell, tmp_path, how):
     clients[0].close()
     d.wait_count("connections_active", LIMIT - 1)
     exchange(d.connect(), payload(1000))
+
+
+@pytest.fixture(scope="module", name="slow_accept")
+def slow_accept_library(tmp_path_factory):
+    return shim.preload(shim.build(tmp_path_factory.mktemp("slow"), ["slow_accept.c"]))
+
+
+@stream_grid("tcp4", pairs=[p for p in MANY_AT_ONCE if p[0] in ("prefork", "prethread")])
+def test_nobody_is_turned_away_while_there_is_room(echod, cell, tmp_path, slow_accept):
+    """An executor had a slot while it looked for a client; another that looked at the same time
+    found none left, and turned the client away whom the first was to take."""
+    d = echod(cell.service(tmp_path, max_clients=2, when_full="close"), env=slow_accept)
+    inside = full(d, 2)
+    for _ in range(4):
+        assert rejection(d) == "eof"
+        inside.pop(0).close()
+        d.wait_count("connections_active", 1)
+        inside.append(d.connect())
+        ping(inside[-1])
 
 
 @stream_grid("tcp4", pairs=MANY_AT_ONCE)
