@@ -214,25 +214,21 @@ static void set_options(const struct worker *w, size_t i, int fd)
 			  F_TEXT(OPTION, row->name), F_NUMBER(ERRNO, -r));
 }
 
-/* A slot for the next client, -ENOSPC if the service is full, or -EMFILE if this process
- * alone is, while others of the service may have room. */
+/* A slot for the next client, or -EAGAIN: claim it when there is one; -ENOSPC if the service is
+ * full, and he is to wait; or -EMFILE if this process alone is, while others may have room. */
 static int64_t claim(struct acceptor *a)
 {
 	const struct worker *w = a->executor->worker;
-	int64_t slot = slots_claim_or_wait(w->slots, a->pid, &a->hint);
+	int64_t slot;
 
+	if (w->conf->when_full != FULL_WAIT)
+		return a->open < w->capacity || slots_used(w->slots) == w->slots->n ? -EAGAIN
+										    : -EMFILE;
+	slot = slots_claim_or_wait(w->slots, a->pid, &a->hint);
 	if (slot < 0 || a->open < w->capacity)
 		return slot;
 	slots_release(w->slots, (uint32_t)slot);
 	return -EMFILE;
-}
-
-/* The same where clients are turned away: no slot yet, -EAGAIN; or -EMFILE. */
-static int64_t claim_later(const struct acceptor *a)
-{
-	const struct worker *w = a->executor->worker;
-
-	return a->open < w->capacity || slots_used(w->slots) == w->slots->n ? -EAGAIN : -EMFILE;
 }
 
 /* The next client's socket and *PEER, or -1. */
@@ -254,8 +250,7 @@ static int take_off(struct acceptor *a, size_t i, struct address *peer)
 static int take(struct acceptor *a, size_t i, struct client *client)
 {
 	const struct worker *w = a->executor->worker;
-	bool waits = w->conf->when_full == FULL_WAIT;
-	int64_t slot = waits ? claim(a) : claim_later(a);
+	int64_t slot = claim(a);
 	struct address peer;
 	int fd;
 
@@ -263,20 +258,18 @@ static int take(struct acceptor *a, size_t i, struct client *client)
 		failed(a, EMFILE);
 		return -EAGAIN;
 	}
-	if (slot < 0 && waits) {
+	if (slot == -ENOSPC) {
 		wait_for_room(a);
 		return -EAGAIN;
 	}
 	fd = take_off(a, i, &peer);
 	if (fd < 0) {
-		int error = errno;
-
+		failed(a, errno);
 		if (slot >= 0)
 			slots_release(w->slots, (uint32_t)slot);
-		failed(a, error);
 		return -EAGAIN;
 	}
-	if (slot < 0)
+	if (slot == -EAGAIN)
 		slot = slots_claim(w->slots, a->pid, &a->hint);
 	if (slot < 0) {
 		turn_away(a, fd);
