@@ -81,7 +81,7 @@ def test_a_full_worker_does_not_sleep_through_the_others_wake_up(echod, tmp_path
 def at_once(d, *acts):
     """The processes of D find all that ACTS do when they wake up."""
     pids = procs.descendants(d.pid)
-    procs.send(signal.SIGSTOP, *pids)
+    procs.stop(*pids)
     for act in acts:
         act()
     procs.send(signal.SIGCONT, *pids)
@@ -211,9 +211,7 @@ def test_stopped_workers_leave_with_a_killed_supervisor(echod, tmp_path, pair):
     d.expected_exit = -signal.SIGKILL
     ping(d.connect())
     below = list(d.processes())
-    for pid in below:
-        os.kill(pid, signal.SIGSTOP)
-    wait_for("all to be stopped", lambda: all(procs.state(p) == "T" for p in below))
+    procs.stop(*below)
     d.signal(signal.SIGKILL)
     wait_for("all to be gone", lambda: not any(procs.state(p) for p in below))
 

@@ -198,9 +198,7 @@ def test_workers_die(echod, tmp_path, pair):
         d.expect_error("worker")
         old = d.workers()
         clients = []
-        procs.send(signal.SIGSTOP, *old)
-        for pid in old:
-            wait_for("stop", lambda pid=pid: procs.state(pid) == "T")
+        procs.stop(*old)
         for i in range(20):
             with on(CPUS[i % 2]):
                 clients.append(d.connect())

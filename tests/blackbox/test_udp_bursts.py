@@ -17,7 +17,7 @@ import pytest
 import net
 import procs
 from grid import TRANSPORTS, UDP4, datagram_grid
-from harness import SLOW, Service, wait_for
+from harness import SLOW, Service
 from talk import payload
 
 UDP_SEGMENT = 103
@@ -68,9 +68,7 @@ class Stopped:
         self.pids = d.workers()
 
     def __enter__(self):
-        procs.send(signal.SIGSTOP, *self.pids)
-        for pid in self.pids:
-            wait_for("stop", lambda pid=pid: procs.state(pid) == "T")
+        procs.stop(*self.pids)
 
     def __exit__(self, *_):
         procs.send(signal.SIGCONT, *self.pids)

@@ -100,9 +100,7 @@ def test_workers_die(echod, tmp_path, pair):
     for turn in range(3):
         d.expect_error("worker")
         old = d.workers()
-        procs.send(signal.SIGSTOP, *old)
-        for pid in old:
-            wait_for("stop", lambda pid=pid: procs.state(pid) == "T")
+        procs.stop(*old)
         for s in clients:
             for i in range(10):
                 s.send(b"%d.%d" % (turn, i))
