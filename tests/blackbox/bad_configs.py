@@ -253,6 +253,10 @@ BAD = [
              "udp = { answer_broadcast = true; };"),
      ['F:3: services[0].steering: "cpu" needs a socket for each executor, and what is sent to '
       "many hosts would come to each"]),
+    ("steering of what is passed",
+     service('steering = "cpu"; cpus = [ 0 ]; engine = "epoll"; activation = "x";', ""),
+     ['F:3: services[0].steering: "cpu" needs a socket for each executor, and activation has '
+      "those that are passed"]),
     ("steering by two", service('steering = "cpu"; cpus = [ 0 ]; engine = "epoll"; '
                                 "socket = { SO_INCOMING_CPU = 1; };"),
      ['F:3: services[0].steering: "cpu" sets SO_REUSEPORT and SO_INCOMING_CPU itself']),
@@ -313,6 +317,10 @@ BAD = [
      service('protocol = "udp"; socket = { IP_DROP_MEMBERSHIP = "239.1.2.3"; };'),
      ["F:3: services[0].socket.IP_DROP_MEMBERSHIP: cannot be set: a new socket is in no group "
       "that it could leave"]),
+    ("group that is too long to be one",
+     service('protocol = "udp"; socket = { IP_ADD_MEMBERSHIP = "' + "1" * 70 + '"; };'),
+     ['F:3: services[0].socket.IP_ADD_MEMBERSHIP: "' + "1" * 57 + '..." is not allowed (a '
+      'multicast group such as "239.1.2.3", %INTERFACE may follow)']),
     ("option out of range", service("socket = { IP_TTL = 256; };"),
      ["F:3: services[0].socket.IP_TTL: 256 is not allowed (an integer, 1 to 255)"]),
     ("option of wrong type", service("socket = { SO_RCVBUF = true; };"),
