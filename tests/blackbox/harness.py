@@ -41,6 +41,13 @@ def wait_for(what, condition, promise=1.0, step=0.01):
         time.sleep(step)
 
 
+def stand_still(*pids):
+    """SIGSTOP, and wait until each stands still or is gone."""
+    procs.send(signal.SIGSTOP, *pids)
+    wait_for("the processes to stop",
+             lambda: all(procs.state(p) in ("T", "t", "Z", "") for p in pids))
+
+
 def never(what, condition, seconds, step=0.02):
     """Fail if CONDITION becomes true within SECONDS."""
     end = time.monotonic() + seconds

@@ -2,8 +2,6 @@
 """What /proc says of the daemon's processes."""
 
 import os
-import signal
-import time
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -22,16 +20,6 @@ def state(pid):
     """One letter as in ps(1), or "" for no process."""
     fields = stat(pid)
     return fields[0] if fields else ""
-
-
-def stop(*pids):
-    """SIGSTOP, and wait until each stands still or is gone."""
-    send(signal.SIGSTOP, *pids)
-    end = time.monotonic() + 10.0
-    while any(state(pid) not in ("T", "t", "Z", "") for pid in pids):
-        if time.monotonic() > end:
-            raise AssertionError(f"not stopped: {pids}")
-        time.sleep(0.01)
 
 
 def parents():

@@ -16,7 +16,7 @@ import procs
 import pytest
 import shim
 from grid import MANY_AT_ONCE, TCP4, TRANSPORTS, UDP4, io_uring_refused, stream_grid
-from harness import SANITIZE, SLACK, SLOW
+from harness import SANITIZE, SLACK, SLOW, stand_still
 from talk import Talker, converse, exchange, payload, ping, push_until_stuck
 
 REFUSE = os.path.join(os.path.dirname(__file__), "refuse.py")
@@ -179,7 +179,7 @@ def test_more_completions_than_the_ring_holds(echod, tmp_path, transport):
         ping(s)
     (worker,) = d.workers()
     for turn in range(3):
-        procs.send(signal.SIGSTOP, worker)
+        stand_still(worker)
         for i, s in enumerate(clients):
             s.sendall(b"%d.%d" % (turn, i))
         procs.send(signal.SIGCONT, worker)

@@ -13,7 +13,7 @@ import pytest
 
 import procs
 from grid import MANY_AT_ONCE, TCP4, TRANSPORTS, stream_grid
-from harness import free_port, wait_for
+from harness import free_port, stand_still, wait_for
 from shim import FOREVER, program
 from talk import ping
 
@@ -81,7 +81,7 @@ def test_a_full_worker_does_not_sleep_through_the_others_wake_up(echod, tmp_path
 def at_once(d, *acts):
     """The processes of D find all that ACTS do when they wake up."""
     pids = procs.descendants(d.pid)
-    procs.stop(*pids)
+    stand_still(*pids)
     for act in acts:
         act()
     procs.send(signal.SIGCONT, *pids)
@@ -211,7 +211,7 @@ def test_stopped_workers_leave_with_a_killed_supervisor(echod, tmp_path, pair):
     d.expected_exit = -signal.SIGKILL
     ping(d.connect())
     below = list(d.processes())
-    procs.stop(*below)
+    stand_still(*below)
     d.signal(signal.SIGKILL)
     wait_for("all to be gone", lambda: not any(procs.state(p) for p in below))
 

@@ -13,7 +13,7 @@ import pytest
 
 import procs
 from grid import MANY_AT_ONCE, TRANSPORTS
-from harness import SLOW, wait_for
+from harness import SLOW, stand_still, wait_for
 from pid1 import Manager
 from talk import ping
 from test_reload import Churn
@@ -198,7 +198,7 @@ def test_workers_die(echod, tmp_path, pair):
         d.expect_error("worker")
         old = d.workers()
         clients = []
-        procs.stop(*old)
+        stand_still(*old)
         for i in range(20):
             with on(CPUS[i % 2]):
                 clients.append(d.connect())

@@ -17,7 +17,7 @@ import pytest
 import net
 import procs
 from grid import TRANSPORTS, UDP4, datagram_grid
-from harness import SLOW, Service
+from harness import SLOW, Service, stand_still
 from talk import payload
 
 UDP_SEGMENT = 103
@@ -68,7 +68,7 @@ class Stopped:
         self.pids = d.workers()
 
     def __enter__(self):
-        procs.stop(*self.pids)
+        stand_still(*self.pids)
 
     def __exit__(self, *_):
         procs.send(signal.SIGCONT, *self.pids)

@@ -11,7 +11,7 @@ import pytest
 
 import procs
 from grid import DATAGRAM_PAIRS, TRANSPORTS, UDP4, Cell
-from harness import wait_for
+from harness import stand_still, wait_for
 from pid1 import Manager
 from talk import payload
 from test_udp_bursts import Stopped, client, receive
@@ -100,7 +100,7 @@ def test_workers_die(echod, tmp_path, pair):
     for turn in range(3):
         d.expect_error("worker")
         old = d.workers()
-        procs.stop(*old)
+        stand_still(*old)
         for s in clients:
             for i in range(10):
                 s.send(b"%d.%d" % (turn, i))

@@ -9,7 +9,7 @@ import time
 import procs
 from chaos import YOUNG
 from control import ask
-from harness import SLACK, SLOW, wait_for
+from harness import SLACK, SLOW, stand_still, wait_for
 
 PROMISE = 20.0  # ms: p99
 HELLO = b"is anybody there?"
@@ -43,8 +43,7 @@ class Repairs:
         their first threads are looked at: what /proc/PID/task was asked for the kernel forgets
         while it reaps, and that may take milliseconds."""
         victims = [w["pid"] for w in self.workers(service)]
-        procs.send(signal.SIGSTOP, *victims)
-        wait_for("the workers to stop", lambda: all(procs.state(p) == "T" for p in victims), 2.0)
+        stand_still(*victims)
         time.sleep(0.02)  # the others, too
         begin = time.monotonic()
         procs.send(signal.SIGKILL, *victims)
