@@ -35,6 +35,7 @@ enum {
 	MIN_BUFFER = 4096, /* of a service */
 	LOOK = 256,        /* completions taken out of the ring at once */
 	PATIENCE = 250,    /* looks for memory, */
+	CURIOSITY = 50,    /* if it is only to find out, */
 	PAUSE = 2          /* ms apart */
 };
 
@@ -225,18 +226,24 @@ static void run(struct loop *l)
 }
 
 /* The memory of a ring counts as locked, for all processes of the user together, and is given
- * back some time after the process that had it is gone: workers that replace others may have to
- * wait for that. */
+ * back some 30 ms after the process that had it is gone: workers that replace others, and a
+ * daemon that replaces another, may have to wait for that. */
+static int get_ring(struct uring *u, uint32_t buffer, int looks, struct uring_refusal *what)
+{
+	int r = uring_init(u, buffer, what);
+
+	for (; r == -ENOMEM && looks > 0; looks--) {
+		poll(NULL, 0, PAUSE);
+		r = uring_init(u, buffer, what);
+	}
+	return r;
+}
+
 static int set_up_ring(struct loop *l)
 {
-	uint32_t buffer = l->ex->worker->conf->buffer;
 	struct uring_refusal what;
-	int r = uring_init(&l->uring, buffer, &what);
+	int r = get_ring(&l->uring, l->ex->worker->conf->buffer, PATIENCE, &what);
 
-	for (int i = 0; i < PATIENCE && r == -ENOMEM; i++) {
-		poll(NULL, 0, PAUSE);
-		r = uring_init(&l->uring, buffer, &what);
-	}
 	if (r < 0)
 		uring_explain(&what, l->ex->refused, sizeof(l->ex->refused));
 	return r;
@@ -304,7 +311,7 @@ static int uring_probe(char *text, size_t size)
 {
 	struct uring_refusal what;
 	struct uring u;
-	int r = uring_init(&u, MIN_BUFFER, &what);
+	int r = get_ring(&u, MIN_BUFFER, CURIOSITY, &what);
 
 	if (r == 0)
 		uring_deinit(&u);

@@ -68,6 +68,17 @@ def test_named_is_refused(error, reason):
             f'services[0].engine: "io_uring" cannot be used here: io_uring_setup: {reason}')
 
 
+@needs_io_uring
+@pytest.mark.parametrize("engine", ["io_uring", "auto"])
+def test_memory_of_who_has_just_ended(echod, tmp_path, engine):
+    """A daemon that starts when another has just ended waits a little for the other's locked
+    memory: it is not refused a ring, nor takes epoll, for what is there a moment later."""
+    late = shim.preload(shim.build(tmp_path, ["late_memory.c"]))
+    d = echod(TCP4.service(tmp_path, "prefork", engine), env=late)
+    exchange(d.connect(), payload(100000))
+    assert d.lines("engine=io_uring") and not d.lines("notice: engine")
+
+
 @pytest.fixture(scope="module")
 def for_root_alone(tmp_path_factory):
     """The environment of a daemon whose supervisor may have a ring and whose workers may not."""
