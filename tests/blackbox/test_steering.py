@@ -89,8 +89,8 @@ def whose(d, count=12):
         for _ in range(count):
             with on(cpu):
                 s = d.services[0].connect()
+                s.send(b"?" * 1000)  # a datagram is what comes
             with s:
-                s.send(b"?" * 1000)
                 found[-1] |= os.sched_getaffinity(json.loads(s.recv(1000))["tid"])
     return found
 
