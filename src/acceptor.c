@@ -6,7 +6,8 @@
  * Several processes watch one listener with EPOLLEXCLUSIVE: a client wakes one of them.
  * Whoever is woken and does not accept must see to it that somebody else looks: it rings
  * the bell, which all hear.  Who takes the listeners out of its set for good accepts once
- * more after that: one wake-up that was meant for it alone may be on its way. */
+ * more after that: one wake-up that was meant for it alone may be on its way.  Not who was told
+ * to drain while it served: it did not sleep, and the client belongs to its successor. */
 #include "acceptor.h"
 
 #include "address.h"
@@ -344,8 +345,7 @@ void acceptor_resume(struct acceptor *a)
 	}
 }
 
-/* A client from any listener, without waiting. */
-static bool take_any(struct acceptor *a, struct client *client)
+bool acceptor_sweep(struct acceptor *a, struct client *client)
 {
 	for (size_t i = 0; i < a->executor->worker->n_endpoints; i++)
 		if (acceptor_take(a, i, client))
@@ -385,16 +385,14 @@ enum accepted acceptor_ready(struct acceptor *a, size_t *i)
 
 enum accepted acceptor_wait(struct acceptor *a, struct client *client)
 {
+	bool was_told = a->executor->draining;
 	enum accepted r;
 	size_t i;
 
 	while ((r = acceptor_ready(a, &i)) == ACCEPT_CLIENT)
 		if (acceptor_take(a, i, client))
 			return ACCEPT_CLIENT;
-	if (r == ACCEPT_STOP && !a->executor->leaving && !a->swept) {
-		a->swept = true;
-		if (take_any(a, client))
-			return ACCEPT_CLIENT;
-	}
+	if (r == ACCEPT_STOP && !was_told && !a->executor->leaving && acceptor_sweep(a, client))
+		return ACCEPT_CLIENT;
 	return r;
 }

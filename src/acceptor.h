@@ -37,7 +37,6 @@ struct acceptor {
 	struct executor *executor;
 	int ep;                /* -1: bare */
 	bool armed;            /* the listeners are in the set */
-	bool swept;            /* told to stop, and whom we were woken for has been taken */
 	bool troubled;         /* the latest accept failed for lack of something */
 	uint64_t retry_at;     /* ms: when to look again although nothing rang; 0 = no need */
 	_Atomic unsigned open; /* connections of this executor; a thread that serves one
@@ -78,8 +77,13 @@ void acceptor_take_some(struct acceptor *a, size_t i,
 			void (*taken)(void *arg, const struct client *client), void *arg);
 
 /* Wait for a client, or for the watched descriptor.  ACCEPT_STOP: told to stop, and
- * nobody that we alone were woken for is left behind. */
+ * nobody that we alone were woken for is left behind; at once if we were told before: whoever
+ * waits then is our successor's. */
 enum accepted acceptor_wait(struct acceptor *a, struct client *client);
+
+/* The listeners are out of the set for good: take, without waiting, whom this executor alone may
+ * have been woken for.  Returns true and *CLIENT, or false. */
+bool acceptor_sweep(struct acceptor *a, struct client *client);
 
 /* A connection of this executor is over. */
 void acceptor_left(struct acceptor *a);

@@ -143,9 +143,8 @@ static void drain(struct loop *l)
 	acceptor_disarm(&l->acceptor);
 	if (l->dgram)
 		dgram_finish(l->dgram);
-	else
-		while (acceptor_wait(&l->acceptor, &client) == ACCEPT_CLIENT)
-			add(l, &client);
+	else if (acceptor_sweep(&l->acceptor, &client))
+		add(l, &client);
 	for (struct entry *e = pool_first(&l->pool); e; e = pool_next(&l->pool, e))
 		settle(l, e, e->want);
 }

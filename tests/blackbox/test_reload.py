@@ -13,7 +13,7 @@ import pytest
 import procs
 from grid import (MANY_AT_ONCE, STREAM_PAIRS, TCP4, TRANSPORTS, UDP4, Cell, have_mptcp,
                   stream_grid, usable)
-from harness import SLOW, wait_for
+from harness import SLOW, stand_still, wait_for
 from talk import at_end, exchange, payload, ping, receive
 
 
@@ -161,6 +161,35 @@ def test_old_clients_finish(echod, tmp_path, pair):
     assert receive(s, len(data)) == data
     thread.join()
     wait_for("FIN", lambda: at_end(s) == "eof", 1.0)
+
+
+@pytest.mark.parametrize("model", ["iterative", "prethread"])
+def test_who_waits_is_the_successors(echod, tmp_path, model):
+    """One client at a time, and he is in the middle of something when the reload comes: whoever
+    waits when he is gone is not taken by the old worker any more, which would end him at the
+    first pause."""
+    keys = {"workers": 1} if model == "prethread" else {}
+    one = TCP4.service(tmp_path, model, "blocking", **keys)
+    d = echod(one)
+    busy = d.connect()
+    ping(busy)
+    old = d.workers()
+    one.keys["lifetime"] = 1000.0
+    d.write_conf([one])
+    d.reload()
+    new = [p for p in d.workers() if p not in old]
+    stand_still(*new)
+    waiting = d.connect()
+    start = time.monotonic()
+    with pytest.raises((ConnectionError, AssertionError)):
+        while time.monotonic() - start < 5.0:
+            ping(busy)  # until the old worker, after a second, waits for him no longer
+    busy.close()
+    wait_for("the old worker's end", lambda: not set(old) & set(d.workers()), 2.0)
+    procs.send(signal.SIGCONT, *new)
+    for i in range(5):
+        ping(waiting)
+        time.sleep(0.15)
 
 
 def test_add_remove_change(echod, tmp_path):
