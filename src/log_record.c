@@ -77,19 +77,27 @@ void log_record_add(struct log_record *r, const struct event_field *f)
 	r->length = (uint16_t)(w.at + 1 - r->data);
 }
 
+/* Fields that make one cause of trouble another: each is to be told. */
+static const enum field cause_fields[] = {FIELD_REASON, FIELD_CALL};
+
+/* FNV-1a of TEXT up to STOP, from H on. */
+static uint64_t hash_to(uint64_t h, const char *text, char stop)
+{
+	for (const char *p = text; p && *p && *p != stop; p++)
+		h = (h ^ (unsigned char)*p) * 1099511628211u;
+	return h;
+}
+
 uint64_t log_record_cause(const struct log_record *r)
 {
 	const char *service = log_record_get(r, FIELD_SERVICE);
-	const char *p = service ? service : log_record_get(r, FIELD_TEXT);
-	const char *reason = log_record_get(r, FIELD_REASON);
-	uint64_t h = r->key * 1099511628211u; /* FNV-1a */
+	uint64_t h = r->key * 1099511628211u;
 
 	if (!r->key)
 		return 0;
-	for (; p && *p && *p != ' '; p++)
-		h = (h ^ (unsigned char)*p) * 1099511628211u;
-	for (; reason && *reason; reason++)
-		h = (h ^ (unsigned char)*reason) * 1099511628211u;
+	h = hash_to(h, service ? service : log_record_get(r, FIELD_TEXT), ' ');
+	for (size_t i = 0; i < sizeof(cause_fields) / sizeof(cause_fields[0]); i++)
+		h = hash_to(h, log_record_get(r, cause_fields[i]), '\0');
 	return h | 1;
 }
 

@@ -34,8 +34,8 @@ void log_record_init(struct log_record *r, enum event event, int level);
 void log_record_add(struct log_record *r, const struct event_field *f);
 
 /* Complaints are alike that are the same event, or come from one place in the code, and are
- * of one service and for one reason, or begin with the same word: what one service has to say
- * must not hide what another has.  The same for those, and 0 for what is no complaint. */
+ * of one service and for one reason or forbidden call, or begin with the same word: what one
+ * service has to say must not hide what another has.  The same for those, and 0 for what is no complaint. */
 uint64_t log_record_cause(const struct log_record *r);
 
 /* Bytes of R that are in use: what is sent. */

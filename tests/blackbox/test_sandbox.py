@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import harness
 import procs
@@ -89,7 +90,7 @@ def test_roles(echod, cell, tmp_path):
 @pytest.mark.parametrize("cell", cells())
 def test_worker_breaks_out(echod, shim, cell, tmp_path):
     """A worker that makes a call which is not on its list is ended there; the log names the call,
-    and another worker serves."""
+    each call at once, and another worker serves."""
     d = echod(cell.service(tmp_path), env=shim.env)
     d.expect_error("made a system call that its sandbox forbids")
     d.check_counters = False
@@ -97,6 +98,7 @@ def test_worker_breaks_out(echod, shim, cell, tmp_path):
         mark = d.mark()
         before = set(d.workers())
         shim.set(call_number=NUMBER[name], call_accept=1)
+        start = time.monotonic()
         with d.connect() as s:
             s.settimeout(10 * SLOW)
             try:
@@ -105,6 +107,7 @@ def test_worker_breaks_out(echod, shim, cell, tmp_path):
             except OSError:
                 pass
         line = d.wait_line("forbids", mark, 5)
+        assert time.monotonic() < start + 5 * SLOW, "it waited for the end of the other's window"
         assert re.search(r"error: service=\S+ worker \d+ \(pid (\d+)\) made a system call that its "
                          rf"sandbox forbids: {name}\b", line), line
         pid = int(re.search(r"pid (\d+)", line)[1])
