@@ -105,6 +105,8 @@ const struct sandbox_call sandbox_calls[] = {
 	 .why = "the same on 32 bits"},
 	{"prctl", CALLS_FORK, .arg = 0, .mask = EXACTLY, .value = PR_SET_PDEATHSIG,
 	 .why = "a client's process wakes when its parent dies: PR_SET_PDEATHSIG alone"},
+	{"prctl", CALLS_LOGGER, .arg = 0, .mask = EXACTLY, .value = PR_GET_NAME,
+	 .why = "whose a long record for the journal is: PR_GET_NAME alone"},
 	{"read", MAKES, .why = "what has ended: signalfd, eventfd"},
 	REFUSED("readlink", EACCES, "there is no file system"),
 	REFUSED("readlinkat", EACCES, "there is no file system"),

@@ -65,6 +65,7 @@ class Datagrams:
         self.take = take
         self.running = threading.Event()
         self.pause = 0  # seconds that a datagram keeps the reader busy
+        self.passed = 0   # datagrams that were a descriptor
         self.orphans = 0  # datagrams whose sender was gone when it came to them
         self.socket = None
         self.thread = None
@@ -96,6 +97,7 @@ class Datagrams:
                     fd = array.array("i", said)[0]
                     data = os.pread(fd, os.fstat(fd).st_size, 0)
                     os.close(fd)
+                    self.passed += 1
             if not data:
                 continue  # a question whether all has been read
             time.sleep(self.pause)

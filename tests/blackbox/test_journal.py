@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import journald
+import shim
 from grid import TCP4, TRANSPORTS, UDP4
 from harness import LINE, wait_for
 from talk import exchange, payload, ping
@@ -230,6 +231,19 @@ def test_auto_is_standard_error_elsewhere(journal, echod, tmp_path, stream):
     assert d.lines("ready: ")
     d.stop()
     assert d.lines("stopped") and not journal.records
+
+
+@needs_namespace
+def test_records_in_memory(journal, echod, tmp_path):
+    """A record for which the socket has no room is written to memory, whose descriptor is sent."""
+    library = shim.build(tmp_path, ["no_room.c"])
+    d = start(echod, journal, TCP4.service(tmp_path, **SERVICE), env=shim.preload(library))
+    logger = logger_of(d)
+    ping(d.connect(), b"x")
+    stop(d, journal)
+    assert journal.passed == len(journal.records) > 3
+    assert {r["SYSLOG_PID"] for r in journal.records} >= {str(d.pid)}
+    assert not journal.find(ECHOD_PID=str(logger)) and not d.lines("died")
 
 
 @needs_namespace
