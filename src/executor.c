@@ -33,19 +33,20 @@ void executor_init(struct executor *ex, struct worker *w, unsigned index)
 	};
 }
 
-/* All executors have what they need: shut the worker in, then say that it is up. */
+/* All executors have what they need: shut the worker in, then say that it is up.  Who cannot say
+ * so would be waited for for ever: another is started in its place. */
 static void all_up(struct worker *w)
 {
 	int r = sandbox_enter(&w->filters->worker, &w->stats->forbidden);
 	pid_t me = getpid();
 
+	if (r == 0 && write(w->hello, &me, sizeof(me)) < 0)
+		r = -errno;
 	if (r < 0) {
 		log_event(EVENT_WORKER_CANNOT_SERVE, F_TEXT(SERVICE, w->conf->name),
 			  F_NUMBER(WORKER, w->number), F_NUMBER(ERRNO, -r));
 		_exit(EX_OSERR);
 	}
-	if (write(w->hello, &me, sizeof(me)) < 0)
-		log_debug("service=%s cannot say that it is up: %m", w->conf->name);
 }
 
 void executor_up(struct executor *ex)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import procs
+import shim as libraries
 from grid import STREAM_PAIRS, TCP4, UDP4, Cell, io_uring_refused, stream_grid, usable
 from harness import ECHOD, SANITIZE, SLACK, SLOW, wait_for
 from talk import at_end, exchange, payload, ping, receive
@@ -99,6 +100,15 @@ def test_hanging_worker_is_replaced(echod, cell, tmp_path, shim):
     assert len(set(d.workers()) & set(before)) == 1
     assert at_end(victim)
     d.wait_counts(closed_killed=1, workers_died=1)
+
+
+def test_worker_that_cannot_say_that_it_is_up(echod, tmp_path):
+    """Another takes its place: else nobody would ever hear that the daemon is ready."""
+    library = libraries.build(tmp_path, ["lost_hello.c"])
+    d = echod(TCP4.service(tmp_path, workers=2), env=libraries.preload(library))
+    d.expect_error("Resource temporarily unavailable|died")
+    assert d.lines("cannot serve: Resource temporarily unavailable")
+    d.wait_counts(workers_died=1, workers_started=3)
 
 
 @pytest.mark.parametrize("days", [400, -400])
