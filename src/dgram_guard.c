@@ -4,9 +4,13 @@
  * of being answered all the same.
  *
  * Of an empty bucket alone it would have none: whoever sends just a little faster than the rate
- * takes every token the moment it comes.  So the limit leaks: one more may be taken from an
- * empty bucket, and who may is drawn by lot.  Then a token is there at moments that nobody can
- * choose, and who sends a tenth of what comes gets a tenth of the answers. */
+ * takes every token the moment it comes.  So an empty bucket may be overdrawn, which the flood
+ * has to pay back out of what it would have had.
+ *
+ * One half of that is for ports that have had little, so that who asks from another port than
+ * the flood does, which cannot know it, is answered.  In each half it is drawn by lot, and the
+ * more is overdrawn the fewer win: then the bucket settles where as many win as there are
+ * tokens, and a flood that names every port, or the very one, leaves its victim a share. */
 #include "dgram_guard.h"
 
 #include "breaker.h"
@@ -22,8 +26,8 @@
 #include <string.h>
 
 enum {
-	LOTS = 2,   /* of those above the rate one in so many may overdraw */
-	SAMPLE = 32 /* bytes at the beginning and at the end that stand for a large payload */
+	HALF = 32768, /* of what may be overdrawn, in 65536ths */
+	SAMPLE = 32   /* bytes at the beginning and at the end that stand for a large payload */
 };
 
 void dgram_guard_init(struct dgram_guard *g, const struct worker *w)
@@ -73,21 +77,32 @@ static bool shook_hands(struct dgram_guard *g)
 }
 
 /* Xorshift: all that anybody sees of it is who was answered. */
-static bool lucky(struct dgram_guard *g)
+static uint64_t throw_dice(struct dgram_guard *g)
 {
 	g->dice ^= g->dice << 13;
 	g->dice ^= g->dice >> 7;
 	g->dice ^= g->dice << 17;
-	return g->dice % LOTS == 0;
+	return g->dice;
 }
 
-static bool within_rate(struct dgram_guard *g)
+/* Has PORT of the host had little above the rate? */
+static bool modest(const struct dgram_guard *g, uint16_t port)
 {
 	const struct quotas *quotas = g->worker->quotas;
+	uint64_t who[2] = {g->source ^ g->host.lo, port};
+
+	return limiter_take(quotas->ports, siphash(&quotas->key, who, sizeof(who)), g->now, 1) == 1;
+}
+
+static bool within_rate(struct dgram_guard *g, uint16_t port)
+{
+	const struct quotas *quotas = g->worker->quotas;
+	uint16_t part;
 
 	if (limiter_take(quotas->datagrams, g->source, g->now, 1) == 1)
 		return true;
-	return lucky(g) && limiter_overdraw(quotas->datagrams, g->source, g->now);
+	part = (uint16_t)(throw_dice(g) % HALF + (modest(g, port) ? HALF : 0));
+	return limiter_overdraw(quotas->datagrams, g->source, g->now, part);
 }
 
 /* Of all that is the same if the datagram comes again. */
@@ -144,7 +159,7 @@ enum counter dgram_guard_ask(struct dgram_guard *g, const struct address *from, 
 		return C_REFUSED_NO_TCP;
 	if (!w->quotas->datagrams)
 		return C_DATAGRAMS_OUT;
-	if (!within_rate(g))
+	if (!within_rate(g, address_port(from)))
 		return C_REFUSED_RATE;
 	return loops(g, from, data, size) ? C_REFUSED_LOOP : C_DATAGRAMS_OUT;
 }

@@ -9,14 +9,21 @@
 
 #include "sets.h"
 
-enum { SETS = 8192 /* of eight sources: half a MiB */, TOKEN = 16, TIME_BITS = 40 };
+enum {
+	SETS = 8192, /* of eight sources: half a MiB */
+	TOKEN = 16,
+	TIME_BITS = 40,
+	CREDIT = 20, /* one in so many of the burst may be overdrawn */
+	LEAST = 24   /* but at least a token, and what can be left to lots */
+};
 
 #define TIME_MASK ((UINT64_C(1) << TIME_BITS) - 1)
 
 struct limiter {
-	double ticks;   /* sixteenths of a token in a microsecond */
-	uint64_t burst; /* ticks: the most that a bucket can owe */
-	uint64_t slack; /* ticks of a second: other processes may be ahead of our NOW */
+	double ticks;    /* sixteenths of a token in a microsecond */
+	uint64_t burst;  /* ticks: the most that a bucket can owe, */
+	uint64_t credit; /* unless it is overdrawn: by less than this */
+	uint64_t slack;  /* ticks of a second: other processes may be ahead of our NOW */
 	_Alignas(64) struct set set[SETS];
 };
 
@@ -38,6 +45,7 @@ struct limiter *limiter_init(void *at, uint32_t rate, uint32_t burst)
 
 	l->ticks = rate / 1e3 * TOKEN / 1e6;
 	l->burst = (uint64_t)burst * TOKEN;
+	l->credit = l->burst / CREDIT > LEAST ? l->burst / CREDIT : LEAST;
 	l->slack = (uint64_t)(l->ticks * 1e6);
 	return l;
 }
@@ -51,7 +59,7 @@ static struct place look(const struct limiter *l, const struct set *set, uint64_
 		struct place p = {.way = i, .word = sets_word(set, i)};
 
 		p.debt = (p.word - now) & TIME_MASK;
-		if (p.debt > l->burst + TOKEN + l->slack)
+		if (p.debt > l->burst + l->credit + l->slack)
 			p.debt = 0;
 		if (p.word >> TIME_BITS == tag)
 			return p;
@@ -84,7 +92,7 @@ unsigned limiter_take(struct limiter *l, uint64_t hash, uint64_t now, unsigned w
 	return take(l, hash, now, wanted, l->burst);
 }
 
-bool limiter_overdraw(struct limiter *l, uint64_t hash, uint64_t now)
+bool limiter_overdraw(struct limiter *l, uint64_t hash, uint64_t now, uint16_t part)
 {
-	return take(l, hash, now, 1, l->burst + TOKEN) == 1;
+	return take(l, hash, now, 1, l->burst + (l->credit * part >> 16)) == 1;
 }

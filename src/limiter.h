@@ -27,8 +27,8 @@ struct limiter *limiter_init(void *at, uint32_t rate, uint32_t burst);
  * microseconds.  Returns how many there were. */
 unsigned limiter_take(struct limiter *l, uint64_t hash, uint64_t now, unsigned wanted);
 
-/* Take one token more than there are, once, from a bucket that is empty: true; false if it was
- * overdrawn already.  The rate stays what it is. */
-bool limiter_overdraw(struct limiter *l, uint64_t hash, uint64_t now);
+/* Take one token from a bucket that is empty: true; false if it is overdrawn by more than PART
+ * of what it may be, which is a twentieth of the burst.  The rate stays what it is. */
+bool limiter_overdraw(struct limiter *l, uint64_t hash, uint64_t now, uint16_t part);
 
 #endif

@@ -9,6 +9,8 @@
 
 #include <assert.h>
 
+enum { PORT = 4 /* one in so many of what a source may have is for one of its ports */ };
+
 /* Whoever wants memory for something takes it from here; or only counts it. */
 struct purse {
 	char *at; /* NULL: count */
@@ -43,6 +45,7 @@ static void lay_out_datagrams(struct purse *p, struct quotas *l, const struct ud
 	void *there;
 
 	l->datagrams = take_limiter(p, udp->rate, udp->burst);
+	l->ports = take_limiter(p, udp->rate / PORT + 1, udp->burst / PORT + 1);
 	there = take(p, breaker_size());
 	l->breaker = there ? breaker_init(there) : NULL;
 }

@@ -20,7 +20,8 @@ struct quotas {
 	struct siphash_key key;
 	struct sources *sources;     /* connections of each; NULL: max_clients_per_source is 0 */
 	struct limiter *connections; /* NULL: connection_rate is 0 */
-	struct limiter *datagrams;   /* NULL: udp.rate is 0, and then there is no breaker */
+	struct limiter *datagrams;   /* NULL: udp.rate is 0, and then there is no other of these: */
+	struct limiter *ports;       /* what a port of a source may have above its rate */
 	struct breaker *breaker;
 };
 

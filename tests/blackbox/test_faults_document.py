@@ -18,7 +18,7 @@ def functions(path):
     text = path.read_text()
     if path.suffix == ".py":
         return {n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)}
-    return set(re.findall(r"cmocka_unit_test\w*\(\s*(\w+)", text))
+    return set(re.findall(r"(?:cmocka_unit_test\w*|TEST)\(\s*(\w+)", text))
 
 
 def torture_calls():

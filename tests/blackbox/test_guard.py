@@ -102,7 +102,7 @@ def test_rate(echod, cell, tmp_path):
     """A burst is answered; above it silence, which is counted; another source is not charged."""
     d = echod(cell.service(tmp_path, udp={"rate": 0.1, "burst": 20}))
     s = asker(d)
-    assert 20 <= answers(s, numbered(200)) <= 21  # one is the leak's
+    assert 20 <= answers(s, numbered(200)) <= 21  # one is overdrawn
     if cell.transport.host == "127.0.0.1":
         assert answers(asker(d, "127.0.0.2"), numbered(20)) == 20
     c = d.counters()["echo-udp"]
@@ -351,7 +351,7 @@ def round_trips(other, seconds, meanwhile=lambda: None):
 @pytest.mark.netns
 @datagram_grid("udp4")
 def test_forged_flood(serve, network, cell):
-    """Somebody floods in the name of a victim: it gets no more than the limit, answers to some of
+    """Somebody floods in the name of a victim: it gets no more than the limit, answers to many of
     its own, and others wait no longer than without the flood, which is measured twice."""
     seconds = 1.5
     d = serve(cell, udp=dict(LIMITS))
@@ -389,7 +389,7 @@ def test_forged_flood(serve, network, cell):
           f"{p99[0] * 1e6:.0f} and {p99[1] * 1e6:.0f} us")
     assert forged + mine <= 1.25 * limit
     if sent.value > 3 * limit:
-        assert mine > 0
+        assert mine >= 0.2 * len(asked)
     assert median[2] <= SLACK * 2 * max(*median[:2], 0.001 * SLOW)
     assert p99[2] <= SLACK * 2 * max(*p99[:2], 0.05 * SLOW)  # a busy machine has pauses
     for s in (victim, own, other):

@@ -139,12 +139,31 @@ static void can_be_overdrawn_once(void **state)
 
 	(void)state;
 	assert_int_equal(limiter_take(l, 5, START, 100), 10);
-	assert_true(limiter_overdraw(l, 5, START));
-	assert_false(limiter_overdraw(l, 5, START));
-	assert_false(limiter_overdraw(l, 5, START + 900));
+	assert_false(limiter_overdraw(l, 5, START, UINT16_MAX / 2));
+	assert_true(limiter_overdraw(l, 5, START, UINT16_MAX));
+	assert_false(limiter_overdraw(l, 5, START, UINT16_MAX));
+	assert_false(limiter_overdraw(l, 5, START + 900, UINT16_MAX / 2 + 1));
 	assert_int_equal(limiter_take(l, 5, START + 1100, 1), 0);
-	assert_true(limiter_overdraw(l, 5, START + 1100));
+	assert_true(limiter_overdraw(l, 5, START + 1100, UINT16_MAX));
 	assert_int_equal(limiter_take(l, 5, START + 3200, 100), 1);
+}
+
+/* Of a twentieth of the burst as much as is said. */
+static void can_be_overdrawn_in_part(void **state)
+{
+	struct limiter *l = make(1000, 200);
+	unsigned half = 0, all = 0;
+
+	(void)state;
+	assert_int_equal(limiter_take(l, 5, START, 1000), 200);
+	for (int i = 0; i < 100; i++)
+		half += limiter_overdraw(l, 5, START, UINT16_MAX / 2 + 1);
+	for (int i = 0; i < 100; i++)
+		all += limiter_overdraw(l, 5, START, UINT16_MAX);
+	assert_int_equal(half, 5);
+	assert_int_equal(all, 4);
+	assert_int_equal(limiter_take(l, 5, START + 9 * MS, 1), 0);
+	assert_int_equal(limiter_take(l, 5, START + 11 * MS, 10), 2);
 }
 
 /* Against a bucket with a level and a time, for few sources and odd steps. */
@@ -263,6 +282,7 @@ int main(void)
 		cmocka_unit_test(time_goes_round),
 		cmocka_unit_test(a_late_clock_gives_nothing),
 		cmocka_unit_test(can_be_overdrawn_once),
+		cmocka_unit_test(can_be_overdrawn_in_part),
 		cmocka_unit_test(agrees_with_a_plain_bucket),
 		cmocka_unit_test(millions_of_sources_change_nothing),
 		cmocka_unit_test(a_new_source_finds_a_place),
