@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { LEAST = 50, MORE = 200 /* ms */ };
+enum { LEAST = 10, MORE = 50 /* ms */ };
 
 static long microseconds(void)
 {
