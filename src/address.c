@@ -110,6 +110,16 @@ static void make_ipv4(struct in_addr host, uint16_t port, struct address *out)
 	};
 }
 
+/* Why TEXT has more colons than one. */
+static const char *many_colons(const char *text)
+{
+	static const char digits[] = "0123456789abcdefABCDEF:.%";
+
+	return text[strspn(text, digits)] == '\0' || strchr(text, '%')
+		       ? "an IPv6 address stands in brackets, as in [::1]:7"
+		       : "an address is HOST:PORT, and protocol a key of its own";
+}
+
 /* Split TEXT into HOST (brackets taken off, *BRACKETS says so) and what follows the
  * colon.  Returns that, or NULL with *WHY. */
 static const char *split_host(const char *text, char host[HOST_MAX], bool *brackets,
@@ -134,7 +144,7 @@ static const char *split_host(const char *text, char host[HOST_MAX], bool *brack
 		return NULL;
 	}
 	if (!*brackets && strchr(colon + 1, ':')) {
-		*why = "an IPv6 address stands in brackets, as in [::1]:7";
+		*why = many_colons(text);
 		return NULL;
 	}
 	if (end == begin || end - begin >= HOST_MAX) {

@@ -39,6 +39,8 @@ static const struct sample ip[] = {
 	{"[127.0.0.1]:7", NULL, "what stands in the brackets is no IPv6 address"},
 	{"[*]:7", NULL, "what stands in the brackets is no IPv6 address"},
 	{"::1:7", NULL, "an IPv6 address stands in brackets, as in [::1]:7"},
+	{"fe80::1%eth0:7", NULL, "an IPv6 address stands in brackets, as in [::1]:7"},
+	{"udp:127.0.0.1:7", NULL, "an address is HOST:PORT, and protocol a key of its own"},
 	{"127.0.0.1", NULL, "no port: an address is HOST:PORT"},
 	{"7", NULL, "no port: an address is HOST:PORT"},
 	{"", NULL, "no port: an address is HOST:PORT"},
