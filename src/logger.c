@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
@@ -27,10 +26,11 @@
 enum {
 	WINDOW = LOG_RECORD_WINDOW,
 	PLACES = LOG_CAUSES + 1, /* the last is for those who find none */
-	DROPS_PAUSE = 1000,  /* ms between two reports of drops, while there is no end of them */
-	SETTLE = 500,        /* ms for the log to deal with the last records */
-	RETRY = 100,         /* ms after an error of the line */
-	STOP_PATIENCE = 1000 /* ms for a logger that is blocked to write what it has */
+	DROPS_PAUSE = 1000,   /* ms between two reports of drops, while there is no end of them */
+	SETTLE = 500,         /* ms for the log to deal with the last records */
+	RETRY = 100,          /* ms after an error of the line */
+	STOP_PATIENCE = 1000, /* ms for a logger that is blocked to write what it has, */
+	LOOK = 2              /* and between two looks whether it has */
 };
 
 /* What is known of one complaint. */
@@ -291,10 +291,20 @@ bool logger_ended(struct logger *l, pid_t pid, int status)
 	return true;
 }
 
+/* Is the process PID gone within MS?  Without a pidfd, as it has to be known when there are no
+ * descriptors, too. */
+static bool gone_within(pid_t pid, int ms)
+{
+	for (int waited = 0; waitpid(pid, NULL, WNOHANG) == 0; waited += LOOK) {
+		if (waited >= ms)
+			return false;
+		poll(NULL, 0, LOOK);
+	}
+	return true;
+}
+
 void logger_stop(struct logger *l)
 {
-	struct pollfd p = {.events = POLLIN};
-
 	if (!l->shared)
 		return; /* it never started */
 	log_set_sink(-1, NULL);
@@ -303,10 +313,6 @@ void logger_stop(struct logger *l)
 	close(l->line[0]);
 	if (l->pid == 0)
 		return;
-	p.fd = (int)syscall(SYS_pidfd_open, l->pid, 0);
-	if (p.fd >= 0 && poll(&p, 1, STOP_PATIENCE) == 0)
-		kill(l->pid, SIGKILL);
-	waitpid(l->pid, NULL, 0);
-	if (p.fd >= 0)
-		close(p.fd);
+	if (!gone_within(l->pid, STOP_PATIENCE) && kill(l->pid, SIGKILL) == 0)
+		waitpid(l->pid, NULL, 0);
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -329,9 +330,11 @@ static void test_fallback(void **state)
 	free(text);
 }
 
-/* Nobody reads what it writes: to stop does not take much longer than a second. */
+/* Nobody reads what it writes, and there is no descriptor left: to stop does not take much longer
+ * than a second. */
 static void test_blocked(void **state)
 {
+	struct rlimit before = {0};
 	struct timespec begin, end;
 	int line[2];
 
@@ -342,9 +345,14 @@ static void test_blocked(void **state)
 	for (int i = 0; i < 5000; i++)
 		log_info("%0500d", i);
 	dup2(out, STDERR_FILENO);
+	getrlimit(RLIMIT_NOFILE, &before);
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_max = before.rlim_max});
+	alarm(60); /* to wait for ever is to fail, too */
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	logger_stop(&logger);
 	clock_gettime(CLOCK_MONOTONIC, &end);
+	alarm(0);
+	setrlimit(RLIMIT_NOFILE, &before);
 	assert_in_range(end.tv_sec - begin.tv_sec, 0, 10);
 	assert_int_equal(kill(logger.pid, 0), -1);
 	close(line[0]);
