@@ -14,9 +14,9 @@ SOURCES = ("shim.c", "fortified.c")
 SETTINGS = ("seed", "cut_percent", "cut_most", "again_percent", "intr_percent",
             "accept_errno", "accept_left", "fork_skip", "fork_errno", "fork_left",
             "thread_errno", "thread_left", "send_skip", "send_errno", "send_left",
-            "hang_left", "wall_days", "call_number", "call_accept", "call_transfer")
+            "receive_errno", "receive_left", "hang_left", "wall_days", "call_number", "call_accept", "call_transfer")
 COUNTS = ("did_cut", "did_again", "did_intr", "did_accept", "did_fork", "did_thread", "did_send",
-          "streams")
+          "did_receive", "streams")
 WORDS = SETTINGS + COUNTS
 FOREVER = 0xFFFFFFFF
 

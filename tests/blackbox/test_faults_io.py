@@ -11,7 +11,8 @@ import pytest
 
 import procs
 from grid import TCP4, datagram_grid, stream_grid
-from harness import wait_for
+from harness import SLOW, wait_for
+from shim import FOREVER
 from talk import Talker, converse, exchange, payload, ping, push_until_stuck, swarm
 
 KIB = 1 << 10
@@ -105,6 +106,22 @@ def test_datagram_cannot_be_sent(echod, cell, tmp_path, shim, error):
     d.wait_count("dropped_send", 10)
     d.wait_count("datagrams_out", 1)
     assert len([x for x in d.log().splitlines() if " info: " not in x]) < 8
+
+
+@datagram_grid("udp4")
+def test_datagram_cannot_be_received(echod, cell, tmp_path, shim):
+    """As long as nothing can be received nobody spins; what waited is answered after that."""
+    d = echod(cell.service(tmp_path), env=shim.env)
+    with d.connect() as s:
+        shim.set(receive_errno=errno.ENOMEM, receive_left=FOREVER)
+        s.send(b"waits")
+        d.wait_line("cannot receive, clients wait: Cannot allocate memory")
+        before = procs.cpu_seconds(d.tree())
+        time.sleep(1.0)
+        assert procs.cpu_seconds(d.tree()) - before <= 0.05 * SLOW
+        shim.calm()
+        assert s.recv(100) == b"waits"
+    assert len(d.lines("cannot receive")) == 1
 
 
 @stream_grid("tcp4")

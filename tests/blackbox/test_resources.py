@@ -71,6 +71,7 @@ def test_limits_are_fitted(echod, tmp_path, soft):
         d.connect()
     wait_for("as many as fit", lambda: d.count("connections_active") == fitted, 2.0, step=0.1)
     assert d.count("accept_emfile") == 0
+    assert f"max_clients={fitted} are connected" in d.wait_line("is full")
     ping(d.clients[0])
 
 
@@ -84,6 +85,7 @@ def test_fitted_limit_rejects(echod, tmp_path):
     s = d.connect()
     wait_for("the end", lambda: at_end(s) == "eof")
     d.wait_counts(rejected_full=1, accept_emfile=0)
+    assert f"max_clients={fitted} are connected" in d.wait_line("is full")
 
 
 def test_soft_limit_is_raised(echod, tmp_path):

@@ -43,11 +43,12 @@ struct panel {
 	_Atomic uint32_t fork_skip, fork_errno, fork_left; /* the first fork_skip work */
 	_Atomic uint32_t thread_errno, thread_left;
 	_Atomic uint32_t send_skip, send_errno, send_left; /* datagrams only; as with fork */
+	_Atomic uint32_t receive_errno, receive_left;      /* the same */
 	_Atomic uint32_t hang_left; /* receives on streams that never return */
 	_Atomic int32_t wall_days;  /* what the wall clock is ahead */
 	_Atomic uint32_t call_number, call_accept, call_transfer; /* made that many times */
 	_Atomic uint32_t did_cut, did_again, did_intr, did_accept, did_fork, did_thread, did_send;
-	_Atomic uint32_t streams; /* sequences of random numbers given out */
+	_Atomic uint32_t did_receive, streams; /* sequences of random numbers given out */
 };
 
 static struct panel *panel;
@@ -153,16 +154,14 @@ static bool fails(int fd, bool sending)
 	misbehave(&panel->call_transfer);
 	if (interrupted())
 		return true;
-	if (type == SOCK_DGRAM && sending) {
+	if (type == SOCK_DGRAM && sending)
 		error = planned(&panel->send_left, &panel->send_errno, &panel->did_send);
-		errno = error ? error : errno;
-		return error != 0;
-	}
-	if (!happens(panel->again_percent))
-		return false;
-	++panel->did_again;
-	errno = EAGAIN;
-	return true;
+	else if (type == SOCK_DGRAM && panel->receive_left)
+		error = planned(&panel->receive_left, &panel->receive_errno, &panel->did_receive);
+	else if ((error = happens(panel->again_percent) ? EAGAIN : 0))
+		++panel->did_again;
+	errno = error ? error : errno;
+	return error != 0;
 }
 
 /* The number of bytes that a transfer of SIZE on FD may move. */
