@@ -255,15 +255,18 @@ def test_crash_loop(echod, tmp_path):
     log lines; within a second of the last kill the service is there."""
     d = echod(TCP4.service(tmp_path, "iterative", "epoll"))
     start, cpu = time.monotonic(), procs.cpu_seconds([d.pid])
-    victims = set()
+    victims, pauses, killed = set(), [], None
     while time.monotonic() < start + 3.0:
-        for pid in d.workers():
+        for pid in set(d.workers()) - victims:
+            if killed:
+                pauses.append(time.monotonic() - killed)
             kill(pid)
+            killed = time.monotonic()
             victims.add(pid)
         time.sleep(0.005)
     elapsed = time.monotonic() - start
-    assert victims
     assert len(victims) < 40, "no back-off: it makes about a dozen"
+    assert min(pauses[-2:]) > 0.1, "no back-off: half a second, after 10, 20, 40, ... ms"
     # Reading the counters and /proc is not the supervisor's cost; a spin would be 100 %.
     assert (procs.cpu_seconds([d.pid]) - cpu) / elapsed < 0.2 * SLOW
     begin = time.monotonic()
