@@ -136,25 +136,27 @@ void acceptor_disarm(struct acceptor *a)
 	a->armed = false;
 }
 
-/* Take no more for now, for lack of something; look again in a tenth of a second. */
-static void pause_accepting(struct acceptor *a)
+/* Take no more for now, since it cannot be DONE for ERROR; look again in a tenth of a second. */
+static void rest(struct acceptor *a, const char *done, int error)
 {
-	bool first = !a->troubled;
-
 	acceptor_disarm(a);
-	a->troubled = true;
 	a->retry_at = a->executor->now + RETRY;
-	if (first)
-		slots_ring(a->executor->worker->slots); /* let others take who woke us */
+	log_event(EVENT_ACCEPT_PAUSED, F_TEXT(SERVICE, a->executor->worker->conf->name),
+		  F_TEXT(WHAT, done), F_NUMBER(ERRNO, error));
+}
+
+void acceptor_rest(struct acceptor *a, int error)
+{
+	rest(a, "receive", error);
 }
 
 /* The limit is reached: the bell tells when a slot is free. */
 static void wait_for_room(struct acceptor *a)
 {
-	const struct service_conf *conf = a->executor->worker->conf;
+	const struct worker *w = a->executor->worker;
 
 	acceptor_disarm(a);
-	log_event(EVENT_FULL, F_TEXT(SERVICE, conf->name), F_NUMBER(MAX_CLIENTS, conf->max_clients),
+	log_event(EVENT_FULL, F_TEXT(SERVICE, w->conf->name), F_NUMBER(MAX_CLIENTS, w->slots->n),
 		  F_TEXT(STATE, "wait"));
 }
 
@@ -169,9 +171,10 @@ static void failed(struct acceptor *a, int error)
 	stats_add(a->executor->stats, row->counter, 1);
 	if (!row->shortage)
 		return;
-	pause_accepting(a);
-	log_event(EVENT_ACCEPT_PAUSED, F_TEXT(SERVICE, a->executor->worker->conf->name),
-		  F_TEXT(WHAT, "accept"), F_NUMBER(ERRNO, error));
+	rest(a, "accept", error);
+	if (!a->troubled)
+		slots_ring(a->executor->worker->slots); /* let others take who woke us */
+	a->troubled = true;
 }
 
 /* Close the connection of a client that nobody serves: with RST, or else with FIN, if what has
@@ -198,8 +201,8 @@ static void turn_away(struct acceptor *a, int fd)
 
 	dismiss(fd, w->conf->when_full == FULL_RESET);
 	stats_add(a->executor->stats, C_REJECTED_FULL, 1);
-	log_event(EVENT_FULL, F_TEXT(SERVICE, w->conf->name),
-		  F_NUMBER(MAX_CLIENTS, w->conf->max_clients), F_TEXT(STATE, "are turned away"));
+	log_event(EVENT_FULL, F_TEXT(SERVICE, w->conf->name), F_NUMBER(MAX_CLIENTS, w->slots->n),
+		  F_TEXT(STATE, "are turned away"));
 }
 
 /* Options that accept(2) does not copy from the listener.  One that fails is worth a line
@@ -338,11 +341,8 @@ void acceptor_resume(struct acceptor *a)
 		return;
 	acceptor_disarm(a); /* to add it again is to look whether anybody waits */
 	r = arm(a);
-	if (r < 0) { /* ENOMEM, ENOSPC (max_user_watches): again later */
-		a->retry_at = a->executor->now + RETRY;
-		log_event(EVENT_ACCEPT_PAUSED, F_TEXT(SERVICE, a->executor->worker->conf->name),
-			  F_TEXT(WHAT, "watch its listeners"), F_NUMBER(ERRNO, -r));
-	}
+	if (r < 0) /* ENOMEM, ENOSPC (max_user_watches): again later */
+		rest(a, "watch its listeners", -r);
 }
 
 bool acceptor_sweep(struct acceptor *a, struct client *client)

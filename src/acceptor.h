@@ -91,6 +91,9 @@ void acceptor_left(struct acceptor *a);
 /* The bell rang, or retry_at has come: look at the listeners again. */
 void acceptor_resume(struct acceptor *a);
 
+/* What waits at a listener cannot be received for ERROR: look again in a tenth of a second. */
+void acceptor_rest(struct acceptor *a, int error);
+
 /* Take the listeners out of the set for good. */
 void acceptor_disarm(struct acceptor *a);
 

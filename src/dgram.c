@@ -102,7 +102,7 @@ void dgram_deinit(struct dgram *d)
 
 /* Receive what waits, up to the limit.  Returns how many places are filled, 0: nothing waits.
  * An error to be taken from the socket (an ICMP answer to something we sent) is no concern of
- * ours. */
+ * ours; where there is nothing else the system is out of something. */
 static unsigned receive(struct dgram *d, int fd)
 {
 	for (unsigned i = 0; i < d->limit; i++) {
@@ -110,14 +110,16 @@ static unsigned receive(struct dgram *d, int fd)
 						    offsetof(struct address, sa);
 		d->headers[i].msg_hdr.msg_controllen = DGRAM_CONTROL_IN;
 	}
+	d->error = 0;
 	for (int errors = 0; errors < ERRORS; errors++) {
 		int n = recvmmsg(fd, d->headers, d->limit, MSG_DONTWAIT, NULL);
 
 		if (n > 0)
 			return (unsigned)n;
 		if (n == 0 || errno == EAGAIN)
-			break;
+			return 0;
 	}
+	d->error = errno;
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct dgram {
 	char *memory;   /* and there for the largest that there is; pages that none has used */
 	unsigned batch; /* cost nothing */
 	unsigned limit; /* how many are received at once now */
+	int error;      /* errno: nothing could be received; 0: it could, or nothing waited */
 };
 
 /* Set up D.  Returns 0 or -errno. */

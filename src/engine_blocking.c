@@ -64,8 +64,11 @@ static int serve_datagrams(struct executor *ex)
 	r = acceptor_init(&a, ex);
 	if (r == 0) {
 		executor_up(ex);
-		while (acceptor_ready(&a, &i) == ACCEPT_CLIENT)
+		while (acceptor_ready(&a, &i) == ACCEPT_CLIENT) {
 			dgram_answer(&d, i, BATCH);
+			if (d.error)
+				acceptor_rest(&a, d.error);
+		}
 		dgram_finish(&d);
 		acceptor_deinit(&a);
 	}

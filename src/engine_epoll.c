@@ -128,10 +128,13 @@ static void add(void *arg, const struct client *client)
 
 static void on_listener(struct loop *l, size_t i)
 {
-	if (l->dgram)
-		dgram_answer(l->dgram, i, BATCH);
-	else
+	if (!l->dgram) {
 		acceptor_take_some(&l->acceptor, i, add, l);
+		return;
+	}
+	dgram_answer(l->dgram, i, BATCH);
+	if (l->dgram->error)
+		acceptor_rest(&l->acceptor, l->dgram->error);
 }
 
 /* Told to drain: take what has reached us, no more after that, and give everybody the

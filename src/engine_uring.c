@@ -62,11 +62,13 @@ static uint64_t tag(unsigned what, size_t i)
 
 static void on_listener(struct loop *l, size_t i)
 {
-	if (l->dgram) {
-		dgram_answer(l->dgram, i, BATCH);
+	if (!l->dgram) {
+		acceptor_take_some(&l->acceptor, i, flow_open, &l->flows);
 		return;
 	}
-	acceptor_take_some(&l->acceptor, i, flow_open, &l->flows);
+	dgram_answer(l->dgram, i, BATCH);
+	if (l->dgram->error)
+		acceptor_rest(&l->acceptor, l->dgram->error);
 }
 
 /* Watch the listeners, or do not, as the acceptor wants it.  Level-triggered: to watch again
