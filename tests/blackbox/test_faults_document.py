@@ -4,8 +4,11 @@
 import ast
 import functools
 import re
+import runpy
+import subprocess
 
 import faults
+from harness import ECHOD
 
 TESTS = faults.TOP / "tests"
 SECURITY = faults.TOP / "SECURITY.md"
@@ -21,15 +24,16 @@ def functions(path):
     return set(re.findall(r"(?:cmocka_unit_test\w*|TEST)\(\s*(\w+)", text))
 
 
-def torture_calls():
-    """What tools/torture lets fail: the rows of its tables; the module has the same name as ours."""
-    return set(re.findall(r'(?m)^ +"(\w+)":', (TESTS / "torture/faults.py").read_text()))
+@functools.cache
+def torture():
+    """The tables of tools/torture; their module has the same name as one of ours."""
+    return runpy.run_path(str(TESTS / "torture/faults.py"))
 
 
 def missing(test):
     """What is wrong with the name of a test, or ""."""
     if test.startswith("torture: "):
-        return "" if test[9:] in torture_calls() else f"{test}: tools/torture does not know it"
+        return "" if test[9:] in torture()["ALL"] else f"{test}: tools/torture does not know it"
     file, _, name = test.partition("::")
     path = TESTS / (file if "/" in file else f"blackbox/{file}")
     if not path.exists():
@@ -63,3 +67,21 @@ def test_every_promise_has_tests():
         tests = re.findall(r"`(\S+::\S+)`", promise)
         assert tests, promise
         assert not list(filter(None, map(missing, tests)))
+
+
+def system_calls():
+    """The names of all that there are."""
+    macros = subprocess.run(["cc", "-E", "-dM", "-include", "sys/syscall.h", "-x", "c", "/dev/null"],
+                            capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"#define SYS_(\w+)", macros))
+
+
+def test_every_call_is_tortured():
+    """Of libc's functions that are system calls each that the daemon is linked with fails in
+    tools/torture, or there stands why it does not."""
+    symbols = subprocess.run(["nm", "-D", "--undefined-only", ECHOD], capture_output=True, text=True,
+                             check=True).stdout
+    linked = set(re.findall(r"(?m) U (\w+)", symbols))
+    known = {c for calls in torture()["LEFT_OUT"].values() for c in calls} | set(torture()["ALL"])
+    assert len(linked & set(torture()["FAULTS"])) > 50
+    assert not sorted((linked & system_calls()) - known)

@@ -6,12 +6,15 @@
  * The panel is a file that all of them map; its path stands in ECHOD_FAIL.  run.py writes which
  * call, which time, with which errno, and reads how often it was made. */
 #define _GNU_SOURCE
+#define syscall syscall_of_unistd_h /* with arguments that may be left out */
 #include "fail.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -26,11 +29,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
+#undef syscall
 
-/* Of <fcntl.h>, which declares open() with arguments that may be left out. */
-#define O_RDWR    02
-#define O_CLOEXEC 02000000
+/* Of <fcntl.h>, which declares open() so, too. */
+#define O_RDWR          02
+#define O_CLOEXEC       02000000
+#define F_DUPFD_CLOEXEC 1030
 
 static struct panel *panel;
 static struct heap nobodys, *heap = &nobodys; /* ours; the first until there is a panel */
@@ -147,14 +153,48 @@ FAIL(void *, mmap, (void *a, size_t n, int p, int f, int fd, off_t o), (a, n, p,
      MAP_FAILED)
 FAIL(int, kill, (pid_t p, int s), (p, s), -1)
 FAIL(int, dup2, (int from, int to), (from, to), -1)
+FAIL(int, chdir, (const char *path), (path), -1)
+FAIL(char *, getcwd, (char *p, size_t n), (p, n), NULL)
+FAIL(int, flock, (int fd, int how), (fd, how), -1)
+FAIL(int, ftruncate, (int fd, off_t n), (fd, n), -1)
+FAIL(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at), -1)
+FAIL(int, fchmod, (int fd, mode_t m), (fd, m), -1)
+FAIL(int, memfd_create, (const char *name, unsigned f), (name, f), -1)
+FAIL(int, madvise, (void *a, size_t n, int how), (a, n, how), -1)
+FAIL(int, sched_getaffinity, (pid_t p, size_t n, cpu_set_t *s), (p, n, s), -1)
+FAIL(int, setgroups, (size_t n, const gid_t *g), (n, g), -1)
+FAIL(int, setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s), -1)
+FAIL(int, setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s), -1)
+FAIL(struct passwd *, getpwnam, (const char *name), (name), NULL)
+FAIL(struct group *, getgrnam, (const char *name), (name), NULL)
+FAIL(int, gethostname, (char *p, size_t n), (p, n), -1)
+FAIL(int, nanosleep, (const struct timespec *t, struct timespec *left), (t, left), -1)
 
 /* Those with arguments that may be left out: one is passed on, as in C it may be. */
 FAIL(int, ioctl, (int fd, unsigned long r, void *p), (fd, r, p), -1)
-FAIL(int, fcntl, (int fd, int c, long a), (fd, c, a), -1)
 FAIL(int, open, (const char *path, int f, mode_t m), (path, f, m), -1)
+FAIL(int, openat, (int fd, const char *path, int f, mode_t m), (fd, path, f, m), -1)
+FAIL(long, syscall, (long n, long a, long b, long c, long d, long e, long f),
+     (n, a, b, c, d, e, f), -1)
 FAIL(int, prctl, (int o, unsigned long a, unsigned long b, unsigned long c, unsigned long d),
      (o, a, b, c, d), -1)
 /* clang-format on */
+
+/* What fcntl(2) is asked for beside a duplicate cannot fail. */
+static struct call call_fcntl = {.name = "fcntl"};
+__attribute__((constructor(101))) static void known_fcntl(void)
+{
+	fail_known(&call_fcntl);
+}
+
+int fcntl(int fd, int what, long arg)
+{
+	int (*real)(int, int, long) = (int (*)(int, int, long))dlsym(RTLD_NEXT, "fcntl");
+
+	if (what == F_DUPFD_CLOEXEC && fail_now(&call_fcntl))
+		return -1;
+	return real(fd, what, arg);
+}
 
 static struct call call_fork = {.name = "fork"};
 __attribute__((constructor(101))) static void known_fork(void)

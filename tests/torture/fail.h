@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MOST_CALLS = 80, MOST_PROCESSES = 1000 };
+enum { MOST_CALLS = 100, MOST_PROCESSES = 1000 };
 
 /* How many blocks a process has of malloc(3). */
 struct heap {

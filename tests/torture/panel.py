@@ -10,7 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SOURCES = [HERE / "fail.c", HERE / "complete.c"]
 HEAD, ROW, HEAP = (struct.Struct(x) for x in ("=32sII", "=32sI", "=Ii"))  # struct panel
-ROWS, HEAPS = 80, 1000
+ROWS, HEAPS = 100, 1000
 SHORT = "SHORT"  # in the place of an errno: less than was asked for
 
 

@@ -24,11 +24,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "blackbox")]
 
 import panel  # noqa: E402
-from faults import ALL, COMPLETIONS, FAULTS, RINGS  # noqa: E402
-from run import Broken, Fault, Late, Life, Usual, cells  # noqa: E402
+from faults import ALL, RINGS  # noqa: E402
+from lives import KINDS, settings  # noqa: E402
+from run import Broken, Fault, Late, Usual, cells  # noqa: E402
 
 
 class Torture:
@@ -47,12 +49,12 @@ class Torture:
         directory.mkdir()
         return directory
 
-    def life(self, cell, fault, directory):
+    def life(self, setting, fault, directory):
         """One life, and up to three more if the machine may be to blame."""
         for patience in (1, 3, 10, None):
-            life = Life(cell, directory, self.library, fault)
+            life = setting.kind(setting.cell, directory, self.library, fault)
             try:
-                return life, life.live(self.usual.get(cell))
+                return life, life.live(self.usual.get(setting))
             except Late:
                 if not patience:
                     raise
@@ -60,14 +62,14 @@ class Torture:
                 shutil.rmtree(directory)
                 directory.mkdir()
 
-    def once(self, cell, fault):
+    def once(self, setting, fault):
         """One life with a fault."""
         directory = self.place()
         self.lives += 1
         try:
-            _, (happened, _) = self.life(cell, fault, directory)
+            _, (happened, _) = self.life(setting, fault, directory)
         except (Broken, OSError, AssertionError) as e:
-            self.fail(cell, fault, directory, e)
+            self.fail(setting, fault, directory, e)
             return True
         self.hits += happened
         if happened:
@@ -75,23 +77,46 @@ class Torture:
         shutil.rmtree(directory)
         return happened
 
-    def fail(self, cell, fault, directory, why):
+    def fail(self, setting, fault, directory, why):
         self.hits += 1
-        self.failures.append(f"{cell} {fault}: {why}")
-        print(f"FAIL  seed {self.args.seed}: tools/torture --cell {cell} --fault {fault}\n"
+        self.failures.append(f"{setting} {fault}: {why}")
+        print(f"FAIL  seed {self.args.seed}: tools/torture {setting} --fault {fault}\n"
               f"      {why}\n      logs: {directory}", flush=True)
 
-    def learn(self, cell):
-        """What three lives without a fault have, and how often they make each call, at most."""
-        lives = [self.life(cell, None, self.place()) for _ in range(3)]
-        self.usual[cell] = Usual.of([found for _, (_, found) in lives])
-        self.made[cell] = {call: max(life.panel.made().get(call, 0) for life, _ in lives)
-                           for call in ALL}
+    def learn(self, setting):
+        """What some lives without a fault have, and how often they make each call, at most."""
+        n = 1 if self.args.reach else 3
+        try:
+            lives = [self.life(setting, None, self.place()) for _ in range(n)]
+        except Exception as e:
+            raise Broken(f"without a fault, {setting}: {e}") from e
+        self.usual[setting] = Usual.of([found for _, (_, found) in lives])
+        self.made[setting] = {call: max(life.panel.made().get(call, 0) for life, _ in lives)
+                              for call in ALL}
 
-    def positions(self, cell, call):
+    def learn_all(self, chosen):
+        """The slowest first."""
+        with ThreadPoolExecutor(self.args.jobs) as pool:
+            list(pool.map(self.learn, sorted(chosen, key=lambda s: s.kind.name != "hung")))
+
+    def reached(self, call):
+        """{kind of life: how often the call is made in one, at most} of those in which it is to
+        fail."""
+        made = {}
+        for setting, calls in self.made.items():
+            if call in setting.calls() and calls[call]:
+                made[setting.kind.name] = max(calls[call], made.get(setting.kind.name, 0))
+        return made
+
+    def unreached(self):
+        """Calls that no life makes in which they are to fail.  What strace(1) counts is not
+        known."""
+        return [c for c in self.calls_of(self.made) if c not in RINGS and not self.reached(c)]
+
+    def positions(self, setting, call):
         """Where CALL is to fail: at each of the first --dense, then spread over as many as there
         are.  What strace(1) counts is counted for each process, and not known."""
-        made = self.made[cell][call] if call not in RINGS else self.args.dense // 2
+        made = self.made[setting][call] if call not in RINGS else self.args.dense // 2
         spread = max(0, min(self.args.spread, made - self.args.dense))
         return [*range(1, min(self.args.dense, made) + 1),
                 *(self.args.dense + (made - self.args.dense) * i // spread
@@ -100,9 +125,9 @@ class Torture:
     def everything(self, chosen):
         """All of it, or each K-th of N parts; in an order that the seed makes, so that one which
         is interrupted has seen of all."""
-        work = [(cell, Fault(call, error, position)) for cell in chosen
-                for call in self.calls(cell) for error in ALL[call]
-                for position in self.positions(cell, call)]
+        work = [(setting, Fault(call, error, position)) for setting in chosen
+                for call in self.calls(setting) for error in ALL[call]
+                for position in self.positions(setting, call)]
         random.Random(self.args.seed).shuffle(work)
         part, parts = map(int, self.args.part.split("/"))
         print(f"{len(work)} injections, of which this is part {self.args.part}", flush=True)
@@ -116,46 +141,73 @@ class Torture:
         def draw(seed):
             rng = random.Random(f"{self.args.seed}/{seed}")
             while time.monotonic() < end:
-                cell = rng.choice(chosen)
-                call = rng.choice(self.calls(cell))
-                positions = self.positions(cell, call)
-                error = rng.choice(ALL[call])
+                setting = rng.choice(chosen)
+                call = rng.choice(self.calls(setting) or [""])
+                positions = self.positions(setting, call) if call else ()
                 if positions:
-                    self.once(cell, Fault(call, error, rng.choice(positions)))
+                    self.once(setting, Fault(call, rng.choice(ALL[call]), rng.choice(positions)))
         with ThreadPoolExecutor(self.args.jobs) as pool:
             list(pool.map(draw, range(self.args.jobs)))
 
-    def calls(self, cell):
-        if self.args.calls:
-            return self.args.calls.split(",")
-        ring = cell.engine == "io_uring"
-        return [*FAULTS, *(RINGS if ring else ()), *(COMPLETIONS if ring else ())]
+    def calls(self, setting):
+        wanted = self.args.calls.split(",") if self.args.calls else ALL
+        return [c for c in setting.calls() if c in wanted]
 
-    def run(self):
-        chosen = [c for c in cells() if not self.args.cell or str(c) == self.args.cell]
-        if not chosen:
-            sys.exit(f"torture: no cell {self.args.cell!r}: {' '.join(map(str, cells()))}")
-        began = time.monotonic()
-        with ThreadPoolExecutor(self.args.jobs) as pool:
-            list(pool.map(self.learn, chosen))
-        if self.args.fault:
+    def calls_of(self, settings):
+        return sorted({c for setting in settings for c in self.calls(setting)})
+
+    def chosen(self):
+        """The settings that the arguments name; who names a call has those in which it fails."""
+        found = [s for s in settings() if self.args.life in (None, s.kind.name)
+                 and self.args.cell in (None, str(s.cell)) and (self.args.fault or self.calls(s))]
+        if not found:
+            sys.exit(f"torture: there is no such life: {' '.join(KINDS)}; or no such cell: "
+                     f"{' '.join(map(str, cells()))}")
+        return found
+
+    def show_reach(self):
+        for call in self.calls_of(self.made):
+            if call not in RINGS:
+                print(f"{call:16}", *(f"{k}:{n}" for k, n in self.reached(call).items()))
+
+    def inject(self, chosen):
+        if self.args.reach:
+            self.show_reach()
+        elif self.args.fault:
             call, error, position = self.args.fault.split(":")
-            for cell in chosen:
-                if not self.once(cell, Fault(call, error, int(position))):
-                    print(f"{cell}: there is no such call")
+            for setting in chosen:
+                if not self.once(setting, Fault(call, error, int(position))):
+                    print(f"{setting}: there is no such call")
         elif self.args.sample:
             self.sample(chosen, self.args.sample)
         else:
             self.everything(chosen)
-        missed = sorted({c for cell in chosen for c in self.calls(cell)} - set(self.hit_calls))
-        if missed and not self.args.fault:
-            print("never made, or not so often:", " ".join(missed))
+
+    def missed(self, chosen):
+        """Calls that should have failed and have not.  Where all lives were looked at, one that
+        none of them makes is a failure."""
+        whole = not (self.args.cell or self.args.life or self.args.fault)
+        missed = self.unreached() if whole else []
+        if missed:
+            print("FAIL  no life makes:", " ".join(missed))
+        if not (self.args.reach or self.args.fault):
+            rest = sorted(set(self.calls_of(chosen)) - set(self.hit_calls) - set(missed))
+            if rest:
+                print("never made, or not so often:", " ".join(rest))
+        return missed
+
+    def run(self):
+        chosen = self.chosen()
+        began = time.monotonic()
+        self.learn_all(chosen)
+        self.inject(chosen)
+        missed = self.missed(chosen)
         print(f"seed {self.args.seed}: {self.lives} lives, {self.hits} with a fault, "
               f"{time.monotonic() - began:.0f} s")
         print(f"{self.hits - len(self.failures)} passed, {len(self.failures)} failed")
         if not self.failures:
             shutil.rmtree(self.directory)
-        return 1 if self.failures or not self.hits else 0
+        return 1 if self.failures or missed or not (self.hits or self.args.reach) else 0
 
 
 def rings_have_memory():
@@ -170,6 +222,9 @@ def main():
                         help="not all of it, but what there is time for, drawn from the seed")
     parser.add_argument("--seed", type=int, default=862, help="of the order and of the sample (862)")
     parser.add_argument("--cell", help="only this one, such as prefork-epoll-tcp4")
+    parser.add_argument("--life", choices=KINDS, help="only this kind of life (lives.py)")
+    parser.add_argument("--reach", action="store_true",
+                        help="nothing fails: count how often which life makes each call")
     parser.add_argument("--calls", help="only these: accept4,cqe_receive")
     parser.add_argument("--fault", help="one injection: CALL:ERRNO:POSITION")
     parser.add_argument("--part", default="1/1", help="of all: the first of ten is 1/10")
