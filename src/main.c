@@ -61,6 +61,7 @@ static int serve(struct cli *cli)
 	struct conf *conf;
 	int code = EX_CONFIG;
 
+	process_hold_hangup();
 	if (!cli->daemon)
 		passed_take(&passed);
 	conf = conf_load(&cli->source, &problems);

@@ -250,6 +250,15 @@ void process_ignore_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+void process_hold_hangup(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 void process_wake_with_parents_death(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);

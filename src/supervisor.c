@@ -281,6 +281,7 @@ static int watch_signals(struct run *run)
 		sigaddset(&set, signals[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL); /* who started us may ignore it: then none would be a zombie */
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]) && r >= 0; i++)
 		r = sd_event_add_signal(run->event, NULL, signals[i], on_signal, run);

@@ -344,6 +344,34 @@ def test_storm(echod, tmp_path):
     assert d.stop() == 0
 
 
+def test_hangup_before_ready(echod, tmp_path):
+    """HUP while the file is still being read is a reload like any other, and not the end."""
+    d = echod(TCP4.service(tmp_path), ready=False)
+    d.write_conf()
+    with open(d.conf_file, "a", encoding="ascii") as f:
+        f.write("# nothing\n" * 100000)
+    d.write_conf = lambda: None
+    for _ in range(5):
+        mark = d.mark() if d.log_file.exists() else 0
+        d.spawn()
+        wait_for("the file to be open, or the end of that", lambda: d.lines("ready: ", mark) or (
+            str(d.conf_file) in procs.descriptors(d.pid).values()), 3.0, step=0)
+        d.signal(signal.SIGHUP)
+        d.wait_line("ready: ", mark)
+        assert d.stop() == 0
+
+
+def test_signals_without_a_meaning(echod, tmp_path):
+    """USR2 and PIPE end nobody."""
+    d = echod(TCP4.service(tmp_path))
+    before = d.tree()
+    for _ in range(100):
+        procs.send(signal.SIGUSR2, *before)
+        procs.send(signal.SIGPIPE, *before)
+    ping(d.connect())
+    assert d.tree() == before
+
+
 def test_totals_survive(echod, tmp_path):
     """Counters go on over a reload that replaces the workers."""
     one = TCP4.service(tmp_path, "prefork", "epoll", workers=2)
