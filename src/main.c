@@ -52,6 +52,21 @@ static int run(const struct cli *cli, struct conf *conf, struct passed *passed)
 	return code;
 }
 
+/* What else is open is a mistake of who started us, and would stay open as long as we live. */
+static void close_others(const struct passed *passed)
+{
+	int *keep = calloc(passed->n + 1, sizeof(keep[0]));
+	size_t n = 0;
+
+	if (!keep)
+		return;
+	for (size_t i = 0; i < passed->n; i++)
+		if (passed->socket[i].fd >= 0)
+			keep[n++] = passed->socket[i].fd;
+	process_keep_only(keep, n);
+	free(keep);
+}
+
 /* Read the configuration and serve it.  What was passed comes first: later its numbers might
  * be those of other descriptors.  Who leaves whoever started it takes nothing along. */
 static int serve(struct cli *cli)
@@ -64,6 +79,7 @@ static int serve(struct cli *cli)
 	process_hold_hangup();
 	if (!cli->daemon)
 		passed_take(&passed);
+	close_others(&passed);
 	conf = conf_load(&cli->source, &problems);
 	cli_print_problems(&problems, stderr);
 	problems_clear(&problems);

@@ -318,12 +318,12 @@ def attempt(d):
 
 @pytest.mark.parametrize("extra", [3, 50])
 def test_inherited_descriptors(echod, tmp_path, extra):
-    """Descriptors that the caller left open do not reach the workers."""
+    """Descriptors that the caller left open are closed."""
     path = tmp_path / "inherited"
     path.write_text("")
     d = echod(TCP4.service(tmp_path, "prefork", "epoll", workers=2),
               prefix=["bash", "-c", f'exec {extra}<{path}; exec "$@"', "bash"])
-    for pid in procs.descendants(d.pid):
+    for pid in d.tree():
         assert str(path) not in procs.descriptors(pid).values()
 
 
