@@ -66,8 +66,15 @@ static long other_pid(const char *path)
 static int take_pid_file(struct daemon *d, const char *path)
 {
 	int fd = flopen(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+	struct stat st;
 	long other;
 
+	/* What is no file, such as /dev/null, would be removed at the end. */
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		log_err("cannot make the pid file %s: it is not a regular file", path);
+		close(fd);
+		return EX_CANTCREAT;
+	}
 	if (fd >= 0) {
 		d->pid_file = fd;
 		d->path = path;

@@ -486,19 +486,26 @@ def impossible(tmp_path):
     return {"link": (tmp_path / "link", link), "dangling link": (tmp_path / "dangling", link),
             "no directory": (tmp_path / "none/echod.pid", "No such file or directory"),
             "directory": (tmp_path / "there", "Is a directory"),
-            "fifo": (tmp_path / "fifo", "No such device or address")}
+            "fifo": (tmp_path / "fifo", "No such device or address"),
+            "fifo that is read": (tmp_path / "fifo", "it is not a regular file")}
 
 
 @pytest.mark.parametrize("detach", [True, False], ids=["daemon", "foreground"])
-@pytest.mark.parametrize("what", ["no directory", "directory", "fifo", "link", "dangling link"])
-def test_pid_file_cannot_be_made(detached, tmp_path, what, detach):
-    """73, and why."""
+@pytest.mark.parametrize("what", ["no directory", "directory", "fifo", "fifo that is read", "link",
+                                  "dangling link"])
+def test_pid_file_cannot_be_made(detached, tmp_path, request, what, detach):
+    """73, and why; what is there stays."""
     path, why = impossible(tmp_path)[what]
+    if what == "fifo that is read":
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        request.addfinalizer(lambda: os.close(reader))
+    there = os.path.lexists(path)
     d = detached(TCP4.service(tmp_path), pid_file=path)
     if not detach:
         words = [w for w in d.words() if w != "--daemon"]
         d.words = lambda: words
     refuse(d, 73, f"cannot make the pid file {path}: {why}")
+    assert os.path.lexists(path) == there
     assert (tmp_path / "precious").read_text() == "data"
     assert not (tmp_path / "not there").exists()
 
