@@ -5,6 +5,7 @@
 #include "groups.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -191,8 +192,10 @@ int making_file(struct making *m)
 
 	if (!has_file(&m->l->asked))
 		return 0;
+	/* Who may write the directory may have put another file there: not through a link. */
 	m->what = "chmod";
-	if (chmod(path, m->service->mode) < 0 || stat(path, &st) < 0)
+	if (fchmodat(AT_FDCWD, path, m->service->mode, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    lstat(path, &st) < 0)
 		return -errno;
 	m->l->made_file = true;
 	m->l->dev = st.st_dev;
