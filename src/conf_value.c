@@ -361,7 +361,11 @@ void conf_value_sockopt(const struct sockopt_row *row, struct conf_node *n,
 	}
 	if (n->kind != NODE_STRING)
 		text = number;
-	snprintf(number, sizeof(number), "%.6f", n->real < 1e15 ? n->real : 1e15);
+	/* What is next to nothing must not become 0, which may mean never. */
+	snprintf(number, sizeof(number), "%.9f",
+		 n->real > 0 && n->real < 1e-9 ? 1e-9
+		 : n->real < 1e15              ? n->real
+					       : 1e15);
 	if (n->kind == NODE_INT || n->kind == NODE_BOOL)
 		node_describe(n, number, sizeof(number));
 	if (sockopt_parse(row, text, value, &why) < 0)

@@ -155,6 +155,8 @@ BAD = [
      ["F:3: services[0].backlog: 5.0 is a fraction (an integer, 1 to 65535)"]),
     ("integer as list", service("backlog = ( 5 );"),
      ["F:3: services[0].backlog: is a list (an integer, 1 to 65535)"]),
+    ("option that would round to never", service("socket = { SO_RCVTIMEO = 0.0000001; };"),
+     ["F:3: services[0].socket.SO_RCVTIMEO: 1e-07 is not allowed (seconds, 0.0 to 86400.0)"]),
     ("boolean as integer", service("socket = { TCP_NODELAY = 1; };"),
      ["F:3: services[0].socket.TCP_NODELAY: 1 is an integer (true or false)"]),
     ("boolean as string",
