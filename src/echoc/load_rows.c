@@ -173,6 +173,9 @@ int load_rows_check(const struct options *o, struct load_conf *conf)
 		return options_error(o, "--connections times --depth: at most 50000000");
 	if (conf->threads > conf->connections)
 		conf->threads = conf->connections;
+	/* A thread without a message to send would have nothing that ends it. */
+	if (conf->count > 0 && conf->threads > conf->count)
+		conf->threads = conf->count;
 	conf->sock.connected = true;
 	return check_sources(o, conf);
 }

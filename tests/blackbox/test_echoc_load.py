@@ -115,6 +115,13 @@ def test_shapes(server, words):
     assert result["received"] == result["sent"] > 0 and not troubles(result)
 
 
+def test_fewer_messages_than_threads(server):
+    """It ends with its last message, not with --duration."""
+    result = load("-n", "1", "-t", "2", "-c", "2", "--warmup", "0", "--json", *server)
+    assert result["sent"] == result["received"] == 1
+    assert result["seconds"] < 60
+
+
 def test_a_connection_for_each(server):
     result = load("--connect-each", "--sources", "16", "-c", "8", *QUICK, *server)
     assert result["connects"] >= result["received"] > 50 and not troubles(result)
