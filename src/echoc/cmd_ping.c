@@ -120,10 +120,11 @@ static const char examples[] = "  echoc ping -c 5 192.0.2.1\n"
 			       "  echoc ping --udp -i 0.2 -s 1400 --df --dscp EF host:echo\n"
 			       "  echoc ping --nagios -w 100,20% -c 500,60% --udp host 7\n";
 
-static bool has_word(int argc, char *argv[], const char *word)
+/* Is --nagios there, or a beginning of it that getopt_long(3) takes for it? */
+static bool is_plugin(int argc, char *argv[])
 {
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], word) == 0)
+		if (strlen(argv[i]) > 2 && strncmp(argv[i], "--nagios", strlen(argv[i])) == 0)
 			return true;
 	return false;
 }
@@ -157,7 +158,7 @@ static int ping(const struct ping_conf *conf, const struct target *target)
 
 static int parse(struct ping_conf *conf, struct target *target, int argc, char *argv[])
 {
-	bool plugin = has_word(argc, argv, "--nagios");
+	bool plugin = is_plugin(argc, argv);
 	const struct option_group groups[] = {
 		{plugin ? plugin_rows : plain_rows, plugin ? N(plugin_rows) : N(plain_rows), conf},
 		{rows, N(rows), conf},
@@ -209,7 +210,7 @@ static int run(int argc, char *argv[])
 	if (r == OPTIONS_RUN)
 		return ping(&conf, &target);
 	/* The reason stands on standard error; whoever monitors reads the other. */
-	if (has_word(argc, argv, "--nagios") && r != EXITS_OK) {
+	if (is_plugin(argc, argv) && r != EXITS_OK) {
 		conf.output = PING_NAGIOS;
 		return ping_report_failure(&conf, EXITS_USAGE,
 					   r == EXITS_NAME ? "name not found" : "wrong usage");

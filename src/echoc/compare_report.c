@@ -3,6 +3,7 @@
 #include "compare.h"
 
 #include "exits.h"
+#include "varlink.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,7 @@ void compare_report_csv(const struct comparison *c, FILE *out)
 static json_t *server_json(const struct contender *s)
 {
 	char address[ADDRESS_TEXT_MAX];
-	json_t *o = json_pack("{s:s s:s s:s? s:I s:s}", "name", s->name, "address",
+	json_t *o = json_pack("{s:o s:s s:s? s:I s:s}", "name", varlink_text(s->name), "address",
 			      address_format(&s->load.to, address), "note", s->note, "rounds",
 			      (json_int_t)s->rounds, "verdict",
 			      exits_word((enum exit_code)s->code));
@@ -120,10 +121,10 @@ json_t *compare_report_json(const struct comparison *c)
 	compare_report_order(c, order);
 	for (unsigned i = 0; i < c->n; i++)
 		json_array_append_new(servers, server_json(&c->server[order[i]]));
-	return json_pack("{s:s s:s s:I s:b s:I s:I s:f s:b s:s s:o}", "command", "compare",
+	return json_pack("{s:s s:s s:I s:b s:I s:I s:f s:b s:o s:o}", "command", "compare",
 			 "protocol", protocols[load->sock.protocol].name, "rounds",
 			 (json_int_t)c->rounds, "interrupted", c->interrupted, "connections",
 			 (json_int_t)load->connections, "depth", (json_int_t)load->depth,
 			 "asked_rate", load->rate, "connect_each", load->connect_each, "best",
-			 c->server[c->best].name, "servers", servers);
+			 varlink_text(c->server[c->best].name), "servers", servers);
 }

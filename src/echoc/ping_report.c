@@ -4,6 +4,7 @@
 #include "ping.h"
 
 #include "moment.h"
+#include "varlink.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -153,10 +154,10 @@ static void set_count(json_t *o, const char *key, uint64_t n)
 static void print_json(const struct ping *p, int code)
 {
 	char to[ADDRESS_TEXT_MAX];
-	json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:b}", "target", p->target->host, "address",
-			      name_of(p, to), "protocol", protocols[p->conf->sock.protocol].name,
-			      "size", (json_int_t)p->conf->size, "connect_each",
-			      p->conf->connect_each);
+	json_t *o = json_pack("{s:o, s:s, s:s, s:I, s:b}", "target", varlink_text(p->target->host),
+			      "address", name_of(p, to), "protocol",
+			      protocols[p->conf->sock.protocol].name, "size",
+			      (json_int_t)p->conf->size, "connect_each", p->conf->connect_each);
 
 	set_count(o, "sent", p->sent);
 	set_count(o, "received", p->received);

@@ -278,6 +278,18 @@ def test_nagios_unknown():
     assert echoc("ping", "--nagios", "127.0.0.1", free_port()).code == 2
 
 
+def test_nagios_abbreviated():
+    """getopt_long(3) takes a beginning of --nagios for it; then -w and -c are limits too."""
+    with broken.Datagram("fine", other="127.0.0.2") as server:
+        r = echoc("ping", "--nag", "--udp", "-w", "500,20%", "-c", "900,60%", *server.words)
+    assert r.code == 0 and r.out.startswith("ECHO OK - udp "), r
+
+
+def test_json_of_a_name_that_is_not_utf8():
+    r = echoc("ping", "-c", "1", "--unix", "--json", os.fsdecode(b"/nowhere/\xff"))
+    assert r.json()["target"] == "/nowhere/?", r
+
+
 @pytest.mark.parametrize("words", [
     [], ["-c", "0", "h"], ["-i", "0", "h"], ["-s", "70000", "--udp", "127.0.0.1"], ["h:7", "x"],
     ["--connect-each", "--udp", "127.0.0.1"], ["-s", "0", "127.0.0.1"], ["--unix", "@a", "7"],
