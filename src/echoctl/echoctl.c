@@ -8,6 +8,7 @@
 #include "ctl.h"
 #include "log.h"
 #include "size.h"
+#include "varlink.h"
 
 #include "config.h"
 
@@ -68,7 +69,7 @@ json_t *ctl_about(const char *service)
 	json_t *parameters = json_object();
 
 	if (service)
-		json_object_set_new(parameters, "service", json_string(service));
+		json_object_set_new(parameters, "service", varlink_text(service));
 	return parameters;
 }
 

@@ -147,7 +147,7 @@ static void print_row(const struct table *t, size_t i, const size_t *width)
 	while (end > 0 && t->cell[i + end - 1][0] == '\0')
 		end--;
 	for (size_t c = 0; c < end; c++) {
-		bool right = t->right >> c & 1;
+		bool right = t->right >> (c < 31 ? c : 31) & 1;
 		int pad = (int)(width[c] - text_width(t->cell[i + c]));
 
 		printf("%s%*s", c ? "  " : "", right ? pad : 0, "");

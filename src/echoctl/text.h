@@ -29,7 +29,8 @@ double number_of(const json_t *o, const char *name);
 /* Rows of cells, printed when all are known. */
 struct table {
 	size_t columns;
-	unsigned right; /* mask of columns that are aligned to the right */
+	unsigned right; /* mask of columns that are aligned to the right; bit 31: of all from
+			* there on */
 	char **cell;
 	size_t n, room;
 	int failed; /* no memory */

@@ -328,6 +328,15 @@ def test_check_without_a_file():
     assert done.code == CONFIG and "/echod/nobody.conf" in done.err
 
 
+def test_service_that_is_not_utf8(daemon, ctl):
+    """It is no service's name; and not as if none were given."""
+    daemon()
+    for command in ("status", "stats", "options", "connections"):
+        done = ctl(command, os.fsdecode(b"\xff"))
+        assert (done.code, done.out) == (REFUSED, "")
+        assert "no service is called ?" in done.err
+
+
 # --- exit codes
 
 

@@ -6,8 +6,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -97,13 +99,40 @@ static void reads_fields(void **state)
 	json_decref(o);
 }
 
+/* Also a table of more columns than a mask has bits. */
+static void aligns_every_column(void **state)
+{
+	enum { COLUMNS = 70 };
+	struct table t = {.columns = COLUMNS, .right = ~1u};
+	char line[COLUMNS * 4 + 2], wanted[COLUMNS * 4 + 2] = "a ";
+	FILE *out = tmpfile();
+	int saved = dup(STDOUT_FILENO);
+
+	(void)state;
+	assert_non_null(out);
+	for (int i = 0; i < 2 * COLUMNS; i++)
+		table_add(&t, "%s", i < COLUMNS ? "a" : "bb");
+	for (int i = 1; i < COLUMNS; i++)
+		strcat(wanted, "   a");
+	strcat(wanted, "\n");
+	fflush(stdout);
+	dup2(fileno(out), STDOUT_FILENO);
+	table_print(&t, 0);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	rewind(out);
+	assert_non_null(fgets(line, sizeof(line), out));
+	assert_string_equal(line, wanted);
+	fclose(out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(writes_durations),
-		cmocka_unit_test(writes_moments_and_bytes),
-		cmocka_unit_test(obeys_nothing),
-		cmocka_unit_test(reads_fields),
+		cmocka_unit_test(writes_durations),    cmocka_unit_test(writes_moments_and_bytes),
+		cmocka_unit_test(obeys_nothing),       cmocka_unit_test(reads_fields),
+		cmocka_unit_test(aligns_every_column),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
