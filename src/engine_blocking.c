@@ -25,12 +25,15 @@ static void blocking_echo(struct executor *ex, const struct client *client)
 	want = conn_step(&c, ex); /* the first bytes are often there already */
 	while (want != CONN_CLOSED) {
 		short events = want == CONN_READ ? POLLIN : POLLOUT;
+		uint64_t deadline = conn_deadline(&c, ex);
+		bool ready = executor_wait(ex, c.fd, events, deadline);
 
-		if (executor_wait(ex, c.fd, events, conn_deadline(&c, ex)))
-			want = conn_step(&c, ex);
-		else if (ex->leaving)
+		/* A client that sends faster than we echo is always ready: that puts nothing off. */
+		if (ex->leaving)
 			want = conn_close(&c, ex, C_CLOSED_DRAIN);
-		else
+		else if (ready)
+			want = conn_step(&c, ex);
+		if (want != CONN_CLOSED && ex->now >= deadline)
 			want = conn_expire(&c, ex);
 	}
 }

@@ -2,11 +2,14 @@
 """The clocks of a connection: idle_timeout and lifetime (write_timeout is in
 test_slow_reader.py)."""
 
+import select
+import signal
 import time
 
 import pytest
 
-from grid import MANY_AT_ONCE, stream_grid
+import shim
+from grid import MANY_AT_ONCE, STREAM_PAIRS, stream_grid
 from harness import SLACK, SLOW, wait_for
 from talk import at_end, ping
 
@@ -54,6 +57,53 @@ def test_lifetime(echod, cell, tmp_path):
     assert time.monotonic() - start > 0.7
     s.close()
     d.wait_count("closed_lifetime", 1)
+
+
+@pytest.fixture(scope="module", name="slow_recv")
+def slow_recv_library(tmp_path_factory):
+    return shim.preload(shim.build(tmp_path_factory.mktemp("slow"), ["slow_recv.c"]))
+
+
+def flood(s, seconds):
+    """Send and receive without a pause until the server ends S, or for so long.  Returns whether
+    it has."""
+    data = bytes(1 << 20)
+    s.setblocking(False)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        readable, writable, _ = select.select([s], [s], [], 0.1)
+        try:
+            if readable and not s.recv(1 << 20):
+                return True
+            if writable:
+                s.send(data)
+        except (ConnectionResetError, BrokenPipeError):
+            return True
+    return False
+
+
+ONE_AT_A_TIME = [p for p in STREAM_PAIRS if p[1] == "blocking"]
+
+
+@stream_grid("tcp4", pairs=ONE_AT_A_TIME)
+def test_lifetime_of_a_flood(echod, cell, tmp_path, slow_recv):
+    """A client that sends faster than it gets its echo has always sent more: it ends all the
+    same."""
+    d = echod(cell.service(tmp_path, lifetime=0.5, buffer=4096), env=slow_recv)
+    assert flood(d.connect(), 0.5 * SLACK * SLOW)
+    d.wait_count("closed_lifetime", 1, 2.0)
+
+
+@stream_grid("tcp4", pairs=ONE_AT_A_TIME)
+def test_flood_without_a_supervisor(echod, cell, tmp_path, slow_recv):
+    """Nor does such a client keep a worker whose supervisor is dead."""
+    d = echod(cell.service(tmp_path, buffer=4096), env=slow_recv)
+    s = d.connect()
+    assert not flood(s, 0.5)
+    d.expected_exit = -signal.SIGKILL
+    d.signal(signal.SIGKILL)
+    d.process.wait()
+    assert flood(s, 0.5 * SLACK * SLOW)
 
 
 @stream_grid("tcp4", "unix", pairs=MANY_AT_ONCE, quick=())
