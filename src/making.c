@@ -167,13 +167,24 @@ int making_share(struct making *m)
 	return 0;
 }
 
+/* A file has its mode from the beginning: there is no moment in which it has another, or in which
+ * whoever may write the directory could put something else in its place. */
+static int bind_with_mode(const struct making *m)
+{
+	mode_t before = umask(~m->service->mode & 0777);
+	int r = bind(m->fd, &m->at->sa, m->at->len);
+
+	umask(before);
+	return r;
+}
+
 int making_bind(struct making *m)
 {
 	const struct address *a = m->at;
 	struct stat st;
 
 	m->what = "bind";
-	if (bind(m->fd, &a->sa, a->len) == 0)
+	if (bind_with_mode(m) == 0)
 		return 0;
 	if (errno != EADDRINUSE || !has_file(a))
 		return -errno;
@@ -181,7 +192,7 @@ int making_bind(struct making *m)
 		return -EADDRINUSE;
 	if (unlink(a->un.sun_path) < 0)
 		return -errno;
-	return bind(m->fd, &a->sa, a->len) < 0 ? -errno : 0;
+	return bind_with_mode(m) < 0 ? -errno : 0;
 }
 
 /* The file of a UNIX socket: its mode, and how to know it again. */
@@ -192,10 +203,13 @@ int making_file(struct making *m)
 
 	if (!has_file(&m->l->asked))
 		return 0;
-	/* Who may write the directory may have put another file there: not through a link. */
 	m->what = "chmod";
-	if (fchmodat(AT_FDCWD, path, m->service->mode, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    lstat(path, &st) < 0)
+	if (lstat(path, &st) < 0)
+		return -errno;
+	/* After a reload, or where the directory has an ACL.  Not through a link, for which libc
+	 * may need /proc. */
+	if ((st.st_mode & 0777) != m->service->mode &&
+	    fchmodat(AT_FDCWD, path, m->service->mode, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	m->l->made_file = true;
 	m->l->dev = st.st_dev;

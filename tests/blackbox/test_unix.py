@@ -36,6 +36,17 @@ def test_mode(echod, tmp_path, name, mode):
     assert stat.S_IMODE(os.stat(d.services[0].address).st_mode) == int(mode, 8)
 
 
+WITHOUT_PROC = ["unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$@"', "sh"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a namespace without /proc")
+def test_mode_without_proc(echod, tmp_path):
+    """A jail may have no /proc."""
+    d = echod(TRANSPORTS["unix"].service(tmp_path, mode="0660"), prefix=WITHOUT_PROC)
+    assert stat.S_IMODE(os.stat(d.services[0].address).st_mode) == 0o660
+    ping(d.connect())
+
+
 @BOTH
 def test_stale_file_is_replaced(echod, tmp_path, name):
     """A socket file that nobody listens on (the last echod was killed) is no obstacle."""
