@@ -39,7 +39,7 @@ def test_mode(echod, tmp_path, name, mode):
 WITHOUT_PROC = ["unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$@"', "sh"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a namespace without /proc")
+@pytest.mark.netns
 def test_mode_without_proc(echod, tmp_path):
     """A jail may have no /proc."""
     d = echod(TRANSPORTS["unix"].service(tmp_path, mode="0660"), prefix=WITHOUT_PROC)
