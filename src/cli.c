@@ -319,7 +319,7 @@ static int show_conf(const struct cli *cli)
 {
 	struct problems problems = {0}, notes = {0};
 	struct conf *conf = conf_load_noting(&cli->source, &problems, &notes);
-	int code = conf ? EX_OK : EX_CONFIG;
+	int code = conf ? EX_OK : problems.shortage ? EX_OSERR : EX_CONFIG;
 
 	cli_print_problems(&problems, stderr);
 	problems_clear(&problems);

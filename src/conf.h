@@ -125,6 +125,7 @@ struct conf_source {
 struct problems {
 	char **line;
 	size_t n;
+	bool shortage; /* the system lacked something: the configuration may be right */
 };
 
 /* Read and check all of SOURCE.  Returns a configuration that conf_free() frees, or NULL

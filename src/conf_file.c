@@ -113,8 +113,10 @@ struct conf_node *conf_file_tree(const struct conf_text *t, struct complaints *c
 	config_t config;
 
 	if (!enough_memory(t->len)) {
-		if (c)
+		if (c) {
+			c->shortage = true;
 			complain_of(c, t->source[0].name, "out of memory");
+		}
 		return NULL;
 	}
 	config_init(&config);

@@ -234,7 +234,7 @@ bool complaints_report(struct complaints *c, struct problems *out)
 {
 	bool any = c->n > 0 || c->no_memory;
 
-	*out = (struct problems){0};
+	*out = (struct problems){.shortage = c->shortage || c->no_memory};
 	if (c->n > 1)
 		qsort(c->entry, c->n, sizeof(*c->entry), compare);
 	if (any)

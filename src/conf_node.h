@@ -52,6 +52,7 @@ struct complaints {
 	struct complaint *entry;
 	size_t n;
 	bool no_memory; /* something could not be made */
+	bool shortage;  /* a file could not be read, which is not the file's fault */
 	bool too_many;  /* more were dropped */
 };
 

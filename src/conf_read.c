@@ -25,6 +25,15 @@ static const char *refuse(const struct stat *st)
 	return NULL;
 }
 
+/* What to return for ERROR of the system: is it the file, or does the system lack something that
+ * it may have the next time? */
+static int failed(int error, const char **why)
+{
+	*why = strerrordesc_np(error);
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO ? -EAGAIN
+										     : -EINVAL;
+}
+
 /* Read up to ROOM bytes of FD.  Returns how many, or -errno. */
 static ssize_t read_all(int fd, char *data, size_t room)
 {
@@ -49,10 +58,8 @@ static int read_fd(int fd, size_t limit, struct conf_source_text *out, const cha
 	struct stat st;
 	ssize_t len;
 
-	if (fstat(fd, &st) < 0) {
-		*why = strerrordesc_np(errno);
-		return -EINVAL;
-	}
+	if (fstat(fd, &st) < 0)
+		return failed(errno, why);
 	*why = refuse(&st);
 	if (*why)
 		return -EINVAL;
@@ -60,11 +67,10 @@ static int read_fd(int fd, size_t limit, struct conf_source_text *out, const cha
 	out->data = malloc(limit + 1);
 	len = out->data ? read_all(fd, out->data, limit + 1) : -ENOMEM;
 	if (len < 0 || (size_t)len > limit) {
-		*why = len < 0 ? strerrordesc_np((int)-len)
-			       : "makes the configuration larger than 1 MiB";
 		free(out->data);
 		out->data = NULL;
-		return -EINVAL;
+		*why = "makes the configuration larger than 1 MiB";
+		return len < 0 ? failed((int)-len, why) : -EINVAL;
 	}
 	out->data[len] = '\0';
 	out->len = (size_t)len;
@@ -76,13 +82,13 @@ static int read_fd(int fd, size_t limit, struct conf_source_text *out, const cha
 int conf_read(const char *path, size_t limit, struct conf_source_text *out, const char **why)
 {
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	int r;
+	int fd, r;
 
-	if (fd < 0) {
-		*why = strerrordesc_np(errno);
-		return -EINVAL;
-	}
+	do
+		fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return failed(errno, why);
 	r = read_fd(fd, limit, out, why);
 	close(fd);
 	return r;

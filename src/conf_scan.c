@@ -133,6 +133,7 @@ static const char *add_source(struct scanner *s, const char *path)
 	struct conf_source_text new = {0};
 	const char *why = "out of memory";
 	int dir_len = path[0] == '/' ? 0 : (int)s->dir_len;
+	int r;
 
 	if (s->depth == CONF_INCLUDE_DEPTH)
 		return "is nested more than 10 deep";
@@ -140,7 +141,10 @@ static const char *add_source(struct scanner *s, const char *path)
 		return "is one include too many (100)";
 	if (asprintf(&new.name, "%.*s%s", dir_len, s->dir, path) < 0)
 		return why;
-	if (conf_read(new.name, CONF_BYTES_MAX - t->bytes, &new, &why) < 0) {
+	r = conf_read(new.name, CONF_BYTES_MAX - t->bytes, &new, &why);
+	if (r < 0) {
+		if (s->complaints && r == -EAGAIN)
+			s->complaints->shortage = true;
 		free(new.name);
 		return why;
 	}

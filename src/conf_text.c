@@ -322,13 +322,16 @@ int conf_text_file(struct conf_text *t, const char *name, struct complaints *c)
 {
 	const char *slash = strrchr(name, '/');
 	const char *why = "out of memory";
+	int r;
 	struct parser p = {.scan = {.text = t,
 				    .complaints = c,
 				    .has_lines = true,
 				    .dir = name,
 				    .dir_len = slash ? (size_t)(slash + 1 - name) : 0}};
 
-	if (make_room(t, name) < 0 || conf_read(name, CONF_BYTES_MAX, &t->source[0], &why) < 0) {
+	r = make_room(t, name) < 0 ? -EAGAIN : conf_read(name, CONF_BYTES_MAX, &t->source[0], &why);
+	if (r < 0) {
+		c->shortage |= r == -EAGAIN;
 		complain_of(c, name, "%s", why);
 		return -EINVAL;
 	}

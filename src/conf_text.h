@@ -57,7 +57,8 @@ int conf_text_string(struct conf_text *t, const char *name, const char *data, st
 void conf_text_clear(struct conf_text *t);
 
 /* conf_read.c: the regular file PATH into OUT (name not set).  At most LIMIT bytes.
- * Returns 0; or -EINVAL with *WHY a phrase, static storage. */
+ * Returns 0; or -EINVAL, or -EAGAIN if the system lacks something, with *WHY a phrase, static
+ * storage. */
 int conf_read(const char *path, size_t limit, struct conf_source_text *out, const char **why);
 
 #endif

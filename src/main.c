@@ -76,12 +76,14 @@ static int serve(struct cli *cli)
 	struct conf *conf;
 	int code = EX_CONFIG;
 
-	process_hold_hangup();
+	process_begin_signals();
 	if (!cli->daemon)
 		passed_take(&passed);
 	close_others(&passed);
 	conf = conf_load(&cli->source, &problems);
 	cli_print_problems(&problems, stderr);
+	if (problems.shortage)
+		code = EX_OSERR;
 	problems_clear(&problems);
 	if (conf)
 		code = run(cli, conf, &passed);

@@ -250,13 +250,14 @@ void process_ignore_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-void process_hold_hangup(void)
+void process_begin_signals(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 void process_wake_with_parents_death(void)

@@ -57,9 +57,10 @@ void process_keep_only(int *keep, size_t n);
  * stop) are the supervisor's to answer: ignore them here, and let all others through. */
 void process_ignore_signals(void);
 
-/* Who is told to reload before there is anything to reload must not end by that: let SIGHUP wait
- * until signals are read. */
-void process_hold_hangup(void);
+/* Before anything is done: who is told to reload when there is nothing to reload yet must not
+ * end by that, SIGHUP waits until signals are read; and a file that may not grow is an error of
+ * write(2), no signal. */
+void process_begin_signals(void);
 
 /* Go on, if stopped, when the parent dies: then we see that, and leave.  A change of user
  * undoes it. */

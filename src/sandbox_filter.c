@@ -10,13 +10,14 @@
 #include "sandbox_calls.h"
 
 #include <errno.h>
+#include <linux/bpf_common.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -107,24 +108,54 @@ static int add_less(scmp_filter_ctx ctx, unsigned from, unsigned parts)
 	return r;
 }
 
-/* Take the program of CTX out by a file in memory: not every libseccomp can give it without. */
+/* Read all that FD has, at most MAX bytes.  Returns how many, or -errno. */
+static ssize_t read_all(int fd, void *buf, size_t max)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		n = read(fd, (char *)buf + len, max - len);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		len += n > 0 ? (size_t)n : 0;
+	} while (n != 0 && len < max);
+	return (ssize_t)len;
+}
+
+/* Write the program of CTX to a socket, and read it into the MAX bytes of CODE.  A socket is no
+ * file that may not grow (RLIMIT_FSIZE), and has room for the longest.  Returns its size, or
+ * -errno. */
+static ssize_t export(scmp_filter_ctx ctx, struct sock_filter *code, size_t max)
+{
+	int fd[2];
+	ssize_t r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) < 0)
+		return -errno;
+	r = seccomp_export_bpf(ctx, fd[1]);
+	close(fd[1]);
+	if (r == 0)
+		r = read_all(fd[0], code, max);
+	close(fd[0]);
+	return r;
+}
+
+/* Take the program of CTX out: not every libseccomp can give it but to a descriptor. */
 static int take_out(scmp_filter_ctx ctx, struct sock_fprog *out)
 {
-	int fd = memfd_create("filter", MFD_CLOEXEC);
-	int r = fd < 0 ? -errno : seccomp_export_bpf(ctx, fd);
-	off_t size = r == 0 ? lseek(fd, 0, SEEK_END) : 0;
-	struct sock_filter *code = size > 0 ? malloc((size_t)size) : NULL;
+	const size_t max = BPF_MAXINSNS * sizeof(struct sock_filter);
+	struct sock_filter *code = malloc(max), *cut;
+	ssize_t size = code ? export(ctx, code, max) : -ENOMEM;
 
-	if (r == 0 && (!code || pread(fd, code, (size_t)size, 0) != size))
-		r = -ENOMEM;
-	if (r == 0)
-		*out = (struct sock_fprog){.len = (unsigned short)(size / (off_t)sizeof(*code)),
-					   .filter = code};
-	else
+	if (size <= 0) {
 		free(code);
-	if (fd >= 0)
-		close(fd);
-	return r;
+		return size < 0 ? (int)size : -ENOMEM;
+	}
+	cut = realloc(code, (size_t)size);
+	*out = (struct sock_fprog){.len = (unsigned short)((size_t)size / sizeof(*code)),
+				   .filter = cut ? cut : code};
+	return 0;
 }
 
 /* libseccomp does not survive everything that malloc(3) may refuse it, and neither a start nor a

@@ -47,6 +47,24 @@ def test_repeated_complaint(echod, tmp_path):
     assert len(d.lines("service=one worker")) == 3
 
 
+def test_log_file_may_not_grow(echod, tmp_path):
+    """A limit of the size of files (RLIMIT_FSIZE) ends nobody, when the log's is reached or at the
+    start, and does not cost the sandbox its filters."""
+    d = echod(TCP4.service(tmp_path, **SERVICE), prefix=["prlimit", "--fsize=4096"])
+    d.check_counters = False  # nobody hears the log
+    before = d.tree()
+    assert not d.lines("this system has no seccomp")
+    for _ in range(10):
+        d.signal(signal.SIGUSR1)
+        ping(d.connect())
+    wait_for("a full file", lambda: len(d.log()) == 4096)
+    ping(d.connect())
+    assert d.tree() == before
+    d.stop()
+    with open(d.log_file, "a", encoding="ascii") as f:
+        f.write("\n")
+
+
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_logger_cannot_stop_service(echod, tmp_path, how):
     """With the logger stopped or killed everybody is served; a killed one is replaced, and what

@@ -115,7 +115,6 @@ LEFT_OUT = {
         "setuid", "timerfd_settime", "umask", "sigaction", "sigprocmask", "signal",
         "pthread_attr_setdetachstate", "pthread_attr_setstacksize", "pthread_barrier_wait",
         "pthread_join"],
-    "it reads back what was just written to memory, by memfd_create(2)": ["lseek", "pread"],
     "it asks for a name that no life has (of a port, of an interface), and a failure is like that "
     "of a name which is not there": ["getservbyname_r", "if_indextoname", "if_nametoindex"],
     "it reads a list of the kernel's, and a failure is like an empty list": ["fopen"],
