@@ -113,7 +113,7 @@ static enum conn_want linger_on(struct conn *c, struct executor *ex)
 	if (ioctl(c->fd, SIOCOUTQ, &unacked) < 0 || unacked <= 1)
 		return conn_close(c, ex, c->reason);
 	c->stalls = (uint32_t)unacked < c->unacked ? 0 : (uint16_t)(c->stalls + 1);
-	if (c->stalls * (uint32_t)LINGER >= patience)
+	if (c->stalls * (uint32_t)LINGER >= patience || c->stalls == UINT16_MAX)
 		return conn_reset(c, ex, c->reason);
 	c->unacked = (uint32_t)unacked;
 	c->active = ex->now;

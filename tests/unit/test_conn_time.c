@@ -71,6 +71,20 @@ static void lingers_while_the_client_takes_what_was_sent(void **state)
 	assert_true(k.reset);
 }
 
+static void lingers_not_for_ever_whatever_the_patience(void **state)
+{
+	(void)state;
+	service.write_timeout = 30u * 86400 * 1000;
+	ex.now += 300000;
+	conn_expire(&c, &ex);
+	k.unacked = 1000;
+	for (int i = 0; i <= 30 * 86400 && !k.closed; i++) {
+		ex.now = conn_deadline(&c, &ex);
+		conn_expire(&c, &ex);
+	}
+	assert_true(k.reset);
+}
+
 static void a_reader_that_stalls_is_reset(void **state)
 {
 	(void)state;
@@ -212,6 +226,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(any_byte_puts_off_the_idle_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(lingers_no_longer_than_it_must, setup, teardown),
 		cmocka_unit_test_setup_teardown(lingers_while_the_client_takes_what_was_sent, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(lingers_not_for_ever_whatever_the_patience, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_reader_that_stalls_is_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(lifetime_lets_what_is_pending_out_first, setup,
