@@ -49,6 +49,14 @@ static void tell_of_call(struct parent *p, pid_t pid)
 	sandbox_log_end(&p->ex.worker->stats[1].forbidden, service, what, pid);
 }
 
+/* A client's process was killed: maybe when its slot was free and before it could ring. */
+static void killed(struct parent *p, const siginfo_t *who)
+{
+	if (who->si_status == SIGSYS)
+		tell_of_call(p, who->si_pid);
+	slots_ring(p->ex.worker->slots);
+}
+
 /* Reap whoever has ended.  A slot that a child still had was lost with it: free it before
  * the pid can be anybody else's. */
 static void reap(struct parent *p)
@@ -64,8 +72,8 @@ static void reap(struct parent *p)
 
 		if (lost > 0)
 			stats_add(p->ex.stats, C_CLOSED_KILLED, lost);
-		if (who.si_code != CLD_EXITED && who.si_status == SIGSYS)
-			tell_of_call(p, who.si_pid);
+		if (who.si_code != CLD_EXITED)
+			killed(p, &who);
 		waitid(P_PID, (id_t)who.si_pid, &who, WEXITED);
 		p->children--;
 		who.si_pid = 0;

@@ -11,6 +11,7 @@ import time
 import pytest
 
 import procs
+import shim
 from grid import (DATAGRAM_PAIRS, STREAM_PAIRS, TCP4, UDP4, Cell, datagram_grid, stream_grid,
                   usable)
 from harness import SLACK, SLOW, wait_for
@@ -215,6 +216,24 @@ def test_all_children_killed_at_once(echod, tmp_path):
     d.wait_count("closed_killed", 100)
     wait_for("no zombie", lambda: not zombies(d))
     ping(d.connect())
+
+
+def test_killed_before_it_could_ring(echod, tmp_path):
+    """A client's process that has freed its slot, and is killed before it has rung the bell, leaves
+    nobody waiting for that."""
+    slow_bell = shim.preload(shim.build(tmp_path, ["slow_bell.c"]))
+    d = echod(Cell("fork", "blocking", TCP4).service(tmp_path, max_clients=1), env=slow_bell)
+    first = d.connect()
+    ping(first)
+    child = procs.descendants(d.workers()[0])[0]
+    second = d.connect()
+    second.sendall(b"x")
+    time.sleep(0.3)  # its parent waits for room
+    first.close()
+    d.wait_count("connections_active", 0)
+    time.sleep(0.1)
+    kill(child)
+    assert second.recv(1) == b"x"
 
 
 @pytest.mark.parametrize("pair", STREAM_PAIRS, ids="-".join)
