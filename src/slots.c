@@ -46,7 +46,8 @@ int64_t slots_claim(struct slots *s, pid_t owner, uint32_t *hint)
 	for (uint32_t looked = 0; looked < s->n; looked++) {
 		pid_t nobody = 0;
 
-		if (atomic_load_explicit(&s->owner[i], memory_order_relaxed) == 0 &&
+		/* Not before what slots_claim_or_wait() has said: in the one order of all. */
+		if (atomic_load(&s->owner[i]) == 0 &&
 		    atomic_compare_exchange_strong(&s->owner[i], &nobody, owner)) {
 			*hint = i + 1;
 			return i;
