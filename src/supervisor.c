@@ -273,6 +273,7 @@ static int on_post(sd_event_source *source, void *arg)
 static int watch_signals(struct run *run)
 {
 	static const int signals[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGCHLD};
+	static const int ignored[] = {SIGUSR2, SIGPIPE, SIGXFSZ /* of a log that is full */};
 	sigset_t set;
 	int r = 0;
 
@@ -280,8 +281,8 @@ static int watch_signals(struct run *run)
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaddset(&set, signals[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGUSR2, SIG_IGN);
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
 	signal(SIGCHLD, SIG_DFL); /* who started us may ignore it: then none would be a zombie */
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]) && r >= 0; i++)
 		r = sd_event_add_signal(run->event, NULL, signals[i], on_signal, run);

@@ -135,7 +135,8 @@ def test_signal_storm(echod, cell, tmp_path):
 
     def storm():
         while not end.is_set():
-            for number in (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT):
+            for number in (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT,
+                           signal.SIGPIPE, signal.SIGUSR2, signal.SIGXFSZ):
                 procs.send(number, *before)
                 sent.append(number)
             time.sleep(0.0005)
