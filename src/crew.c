@@ -134,7 +134,7 @@ static pid_t spawn(struct crew *c, unsigned i)
 		.handshakes = c->env->handshakes,
 		.slots = c->slots,
 		.stats = &c->stats[(size_t)i * c->blocks_per_member],
-		.own_ports = c->env->own_ports,
+		.own = c->env->own,
 		.leash = c->leash[0],
 		.hello = c->env->hello,
 		.number = i + 1,

@@ -19,7 +19,7 @@ struct conf;
 struct endpoint;
 struct handshakes;
 struct quotas;
-struct ports;
+struct own;
 struct service_conf;
 struct slots;
 
@@ -38,7 +38,7 @@ struct member {
 /* What all crews are given alike. */
 struct crew_env {
 	struct identity identity;
-	const struct ports *own_ports;
+	const struct own *own;
 	struct sandbox sandbox;        /* what the system has of it */
 	struct siphash_key key;        /* of all tables that are keyed by a source */
 	struct handshakes *handshakes; /* shared: who has completed one */

@@ -86,17 +86,6 @@ static bool impossible_source(const struct question *q)
 	}
 }
 
-/* Is the source one of our own UNIX sockets? */
-static bool own_path(const struct dgram_judge *j, const struct question *q)
-{
-	const struct worker *w = j->worker;
-
-	for (size_t i = 0; i < w->n_endpoints; i++)
-		if (address_equal(&w->sockets[i].address, &q->from))
-			return true;
-	return false;
-}
-
 /* Was it sent to one of the groups that the configuration joins? */
 static bool joined(const struct dgram_judge *j, const struct question *q)
 {
@@ -138,10 +127,10 @@ enum counter dgram_judge(struct dgram_judge *j, const struct question *q)
 		return C_REFUSED_TRUNCATED;
 	if (impossible_source(q))
 		return C_REFUSED_SOURCE;
-	if (q->from.sa.sa_family == AF_UNIX)
-		return own_path(j, q) ? C_REFUSED_OWN_PORT : C_DATAGRAMS_OUT;
-	if (ports_have(j->worker->own_ports, port))
+	if (own_has(j->worker->own, &q->from))
 		return C_REFUSED_OWN_PORT;
+	if (q->from.sa.sa_family == AF_UNIX)
+		return C_DATAGRAMS_OUT;
 	if (ports_have(&j->refused, port))
 		return C_REFUSED_SOURCE_PORT;
 	if (!answerable_destination(j, q))

@@ -4,6 +4,7 @@
 #define ECHOD_DGRAM_JUDGE_H
 
 #include "dgram_guard.h"
+#include "own.h"
 #include "stats.h"
 #include "worker.h"
 

@@ -12,6 +12,7 @@
 #include "control.h"
 #include "listener.h"
 #include "log.h"
+#include "own.h"
 #include "process.h"
 #include "setup_log.h"
 #include "shares.h"
@@ -209,12 +210,12 @@ static void keep_wanted(struct supervisor *s, struct listener *opened)
 	}
 }
 
-static void set_own_ports(struct supervisor *s)
+static void set_own(struct supervisor *s)
 {
-	memset(s->own_ports, 0, sizeof(*s->own_ports));
+	own_clear(s->own, &s->env.key);
 	for (struct listener *l = s->listeners; l; l = l->next)
-		if (l->protocol == PROTO_UDP)
-			ports_add(s->own_ports, address_port(&l->endpoint.address));
+		if (!protocols[l->protocol].stream)
+			own_add(s->own, &l->endpoint.address);
 }
 
 /* The service of the new configuration with the name of C, or NULL. */
@@ -281,7 +282,7 @@ static void swap(struct setup *t)
 	keep_wanted(s, t->opened);
 	if (!s->conf)
 		claim_end(s);
-	set_own_ports(s);
+	set_own(s);
 	change_crews(t, now);
 	log_set_patience(0);
 	conf_free(s->conf);

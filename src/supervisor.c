@@ -11,6 +11,7 @@
 #include "listener.h"
 #include "log.h"
 #include "logger.h"
+#include "own.h"
 #include "process.h"
 #include "reload.h"
 #include "setup.h"
@@ -311,16 +312,15 @@ static int watch_all(struct run *run)
 static int prepare(struct run *run)
 {
 	struct supervisor *s = &run->s;
-	size_t ports_size = (sizeof(*s->own_ports) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	char *shared = mmap(NULL, ports_size + handshakes_size(), PROT_READ | PROT_WRITE,
+	char *shared = mmap(NULL, sizeof(*s->own) + handshakes_size(), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int r;
 
 	if (shared == MAP_FAILED)
 		return -errno;
-	s->own_ports = (struct ports *)(void *)shared;
-	s->env.own_ports = s->own_ports;
-	s->env.handshakes = (struct handshakes *)(void *)(shared + ports_size);
+	s->own = (struct own *)(void *)shared;
+	s->env.own = s->own;
+	s->env.handshakes = (struct handshakes *)(void *)(shared + sizeof(*s->own));
 	s->env.hello = run->hello[1];
 	r = siphash_random_key(&s->env.key);
 	if (r < 0)

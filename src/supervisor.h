@@ -26,7 +26,7 @@ struct supervisor {
 	uint64_t let_go_at;               /* ms: when one was last closed; 0 = never */
 	struct crew *crews;               /* of conf, and older ones that drain */
 	struct totals *totals;            /* counters of crews that are gone */
-	struct ports *own_ports;          /* shared with the workers */
+	struct own *own;                  /* shared with the workers */
 	struct crew_env env;
 	struct reload reload;
 	struct manager manager;

@@ -18,6 +18,7 @@ struct log_conf;
 struct sandbox;
 struct sandbox_filters;
 struct log_shared;
+struct own;
 struct process_conf;
 struct service_conf;
 struct slots;
@@ -30,21 +31,6 @@ struct endpoint {
 	bool shares;            /* it is a further one there: what is sent to many hosts comes to
 				 * each, and is another's to judge and to count */
 };
-
-/* A set of ports: of UDP source ports, say. */
-struct ports {
-	_Atomic uint64_t bits[65536 / 64];
-};
-
-static inline bool ports_have(const struct ports *p, uint16_t port)
-{
-	return p->bits[port / 64] >> (port % 64) & 1;
-}
-
-static inline void ports_add(struct ports *p, uint16_t port)
-{
-	p->bits[port / 64] |= UINT64_C(1) << (port % 64);
-}
 
 /* All that a worker is given.  It is the supervisor's until the fork; then a private copy. */
 struct worker {
@@ -64,7 +50,7 @@ struct worker {
 	struct handshakes *handshakes; /* shared: of all services */
 	struct slots *slots;           /* shared; streams only, else NULL */
 	struct stats *stats;           /* shared: a block for each of its executors */
-	const struct ports *own_ports; /* shared: UDP ports that this daemon serves */
+	const struct own *own;         /* shared: where this daemon receives datagrams */
 	int leash;                     /* read end of a pipe: a byte in it means drain, its hang-up
 					* that the supervisor is gone or wants us gone: leave now */
 	int hello;                     /* pipe to the supervisor: our pid, once we serve */

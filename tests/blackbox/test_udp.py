@@ -180,6 +180,29 @@ def test_source_port_of_another_service(echod, cell, tmp_path, peers):
         assert select.select([s], [], [], 0.05)[0] == []
 
 
+@datagram_grid("unix-dgram")
+@pytest.mark.parametrize("later", [False, True], ids=["from-the-start", "after-a-reload"])
+def test_name_of_another_service(echod, cell, tmp_path, peers, later):
+    """The same of UNIX sockets: a client binds a name and puts a link to another service in its
+    place, so that the answer to it goes there."""
+    one = cell.service(tmp_path, name="one")
+    two = cell.service(tmp_path, name="two")
+    two.listen = two.address = f"{one.address}.two"
+    d = echod(one) if later else echod(one, two)
+    if later:
+        d.write_conf([one, two])
+        d.reload()
+    link = tmp_path / "link"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(str(link))
+        link.unlink()
+        link.symlink_to(two.address)
+        s.sendto(b"loop", one.address)
+        d.wait_count("refused_own_port", 1, service="two")
+    peers(one).echo(b"fence")
+    assert d.count("datagrams_in", service="one") == 2
+
+
 @datagram_grid("udp4")
 def test_nobody_shares_the_port(echod, cell, tmp_path):
     """SO_REUSEADDR is not set: another program cannot take the port over in silence."""

@@ -19,13 +19,13 @@
 #include <cmocka.h>
 
 static struct stats stats;
-static struct ports own_ports;
+static struct own own;
 static struct service_conf service;
 static struct endpoint endpoint = {.fd = FD};
 static struct quotas no_quotas;
 static struct worker worker = {.conf = &service,
 			       .quotas = &no_quotas,
-			       .own_ports = &own_ports,
+			       .own = &own,
 			       .sockets = &endpoint,
 			       .n_endpoints = 1};
 static struct executor ex = {.worker = &worker, .endpoints = &endpoint, .stats = &stats};

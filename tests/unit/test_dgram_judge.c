@@ -17,7 +17,7 @@
 
 enum { PORT = 7007, LO = 1, ETH = 2 };
 
-static struct ports own_ports;
+static struct own own;
 static uint16_t refused[] = {19, 53};
 static char *groups[] = {(char *)"239.1.2.3", (char *)"ff05::99"};
 static struct service_conf service = {
@@ -33,7 +33,7 @@ static struct quotas no_quotas;
 static struct worker worker = {
 	.conf = &service,
 	.quotas = &no_quotas,
-	.own_ports = &own_ports,
+	.own = &own,
 	.sockets = endpoints,
 	.n_endpoints = 1,
 };
@@ -42,9 +42,10 @@ static struct dgram_judge judge;
 static int setup(void **state)
 {
 	(void)state;
-	ports_add(&own_ports, PORT);
+	ports_add(&own.ports, PORT);
 	endpoints[0].address = (struct address){.len = sizeof(struct sockaddr_un),
 						.un = {.sun_family = AF_UNIX, .sun_path = "/own"}};
+	own_add(&own, &endpoints[0].address);
 	return dgram_judge_init(&judge, &worker);
 }
 
@@ -184,12 +185,16 @@ static struct question ask_unix(const char *path)
 
 static void unix_peers_have_a_name_that_is_not_ours(void **state)
 {
-	struct question named = ask_unix("/peer"), own = ask_unix("/own"), none = ask_unix(NULL);
+	struct question named = ask_unix("/peer"), ours = ask_unix("/own"), none = ask_unix(NULL);
 
 	(void)state;
 	assert_int_equal(dgram_judge(&judge, &named), C_DATAGRAMS_OUT);
-	assert_int_equal(dgram_judge(&judge, &own), C_REFUSED_OWN_PORT);
+	assert_int_equal(dgram_judge(&judge, &ours), C_REFUSED_OWN_PORT);
+	ours.from.len = offsetof(struct sockaddr_un, sun_path) + strlen("/own"); /* without a NUL */
+	assert_int_equal(dgram_judge(&judge, &ours), C_REFUSED_OWN_PORT);
 	assert_int_equal(dgram_judge(&judge, &none), C_REFUSED_SOURCE);
+	own_clear(&own, &own.key);
+	assert_int_equal(dgram_judge(&judge, &ours), C_DATAGRAMS_OUT);
 }
 
 int main(void)
