@@ -313,17 +313,32 @@ bool crew_ended(struct crew *c, pid_t pid, int status, uint64_t now)
 	return ours;
 }
 
-/* Workers, and the clients' processes that outlived theirs: the slots know them. */
+static bool is_child(pid_t pid)
+{
+	siginfo_t who;
+
+	return waitid(P_PID, (id_t)pid, &who, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* Workers, and the clients' processes that outlived theirs, which are our children by then: the
+ * slots know them.  But a worker can write what it likes there, and we may be able to kill
+ * anybody: who is none of ours has no slot. */
 static void kill_all(const struct crew *c)
 {
-	for (unsigned i = 0; i < c->n_members; i++)
+	bool any = false;
+
+	for (unsigned i = 0; i < c->n_members; i++) {
+		any |= c->members[i].pid > 0;
 		if (c->members[i].pid > 0)
 			kill(c->members[i].pid, SIGKILL);
+	}
 	for (uint32_t i = 0; c->slots && i < c->slots->n; i++) {
 		pid_t owner = c->slots->owner[i];
 
-		if (owner > 0)
+		if (owner > 0 && is_child(owner))
 			kill(owner, SIGKILL);
+		else if (owner != 0 && !any)
+			slots_free_owner(c->slots, owner);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "process.h"
 #include "sandbox.h"
 #include "siphash.h"
+#include "slots.h"
 #include "stats.h"
 
 #include <stdbool.h>
@@ -21,7 +22,6 @@ struct handshakes;
 struct quotas;
 struct own;
 struct service_conf;
-struct slots;
 
 /* One worker process, or the place for it. */
 struct member {
@@ -67,7 +67,8 @@ struct crew {
 	void *shared;         /* the mapping, of shared_size bytes: */
 	size_t shared_size;
 	struct stats *stats; /* a block per executor; the last is the supervisor's */
-	struct slots *slots; /* NULL for datagrams */
+	struct slots *slots; /* &table; NULL for datagrams */
+	struct slots table;
 	struct quotas *quotas;
 	struct sandbox_filters filters;
 	uint32_t *last_beats; /* beats at the last look */

@@ -42,7 +42,8 @@ int crew_memory_map(struct crew *c)
 	c->quotas = quotas_init((char *)c->shared + quotas_at, c->service, c->max_clients,
 				&c->env->key);
 	if (stream) {
-		c->slots = slots_init((char *)c->shared + slots_at, c->max_clients, c->bell);
+		c->slots = &c->table;
+		slots_init(c->slots, (char *)c->shared + slots_at, c->max_clients, c->bell);
 		c->slots->sources = c->quotas->sources;
 	}
 	if (c->service->model->per_client)

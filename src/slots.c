@@ -21,7 +21,7 @@ static size_t whole_lines(size_t size)
 /* Where the slots themselves begin behind N owners. */
 static size_t slots_offset(uint32_t n)
 {
-	return whole_lines(offsetof(struct slots, owner) + n * sizeof(pid_t));
+	return whole_lines(offsetof(struct slots_shared, owner) + n * sizeof(pid_t));
 }
 
 size_t slots_size(uint32_t n)
@@ -29,14 +29,11 @@ size_t slots_size(uint32_t n)
 	return whole_lines(slots_offset(n) + n * sizeof(struct slot));
 }
 
-struct slots *slots_init(void *at, uint32_t n, int bell)
+void slots_init(struct slots *s, void *at, uint32_t n, int bell)
 {
-	struct slots *s = at;
-
-	s->n = n;
-	s->bell = bell;
+	*s = (struct slots){.n = n, .bell = bell, .shared = at};
+	s->owner = s->shared->owner;
 	s->slot = (struct slot *)((char *)at + slots_offset(n));
-	return s;
 }
 
 int64_t slots_claim(struct slots *s, pid_t owner, uint32_t *hint)
@@ -65,7 +62,7 @@ int64_t slots_claim_or_wait(struct slots *s, pid_t owner, uint32_t *hint)
 	if (i >= 0)
 		return i;
 	/* Say that we wait, then look again: a slot freed in between rang for nobody. */
-	atomic_store(&s->waiting, 1);
+	atomic_store(&s->shared->waiting, 1);
 	return slots_claim(s, owner, hint);
 }
 
@@ -84,7 +81,7 @@ void slots_ring(const struct slots *s)
 
 static void ring_if_awaited(struct slots *s)
 {
-	if (atomic_load(&s->waiting) && atomic_exchange(&s->waiting, 0))
+	if (atomic_load(&s->shared->waiting) && atomic_exchange(&s->shared->waiting, 0))
 		slots_ring(s);
 }
 
@@ -92,7 +89,7 @@ static void ring_if_awaited(struct slots *s)
 static void free_slot(struct slots *s, uint32_t i)
 {
 	if (s->sources)
-		sources_leave(s->sources, &s->slot[i].source);
+		sources_leave(s->sources, s->n, &s->slot[i].source);
 	s->slot[i].since = 0;
 	atomic_store(&s->owner[i], 0);
 }
@@ -131,7 +128,8 @@ unsigned slots_used(const struct slots *s)
 uint32_t slots_patience(const struct slots *s, uint32_t timeout)
 {
 	enum { BEGIN = 65, FULL = 100 }; /* percent */
-	uint64_t crowd = (uint64_t)atomic_load_explicit(&s->crowd, memory_order_relaxed) * FULL;
+	uint64_t crowd = (uint64_t)atomic_load_explicit(&s->shared->crowd, memory_order_relaxed) *
+			 FULL;
 	uint64_t begin = (uint64_t)s->n * BEGIN, full = (uint64_t)s->n * FULL;
 	uint64_t over, least = timeout < SLOTS_PATIENCE_MIN ? timeout : SLOTS_PATIENCE_MIN;
 	uint64_t patience = timeout;

@@ -28,23 +28,31 @@ struct slot {
 
 struct sources;
 
-struct slots {
-	uint32_t n;               /* how many */
-	int bell;                 /* eventfd to ring when a slot is freed and one waits */
-	struct sources *sources;  /* connections of each source; NULL: they are not counted */
+/* What all processes can read and write. */
+struct slots_shared {
 	_Atomic uint32_t waiting; /* an executor found no slot free */
 	_Atomic uint32_t crowd;   /* connections at the supervisor's latest look, 1 s ago at most */
-	struct slot *slot;        /* [n], shared */
 	/* [n]; 0 = free.  They change with every client, what is before them is read at every
 	 * echo: another cache line. */
 	_Alignas(64) _Atomic pid_t owner[];
 };
 
+/* The table, for one process: where it is and how large is nothing that another may change, for
+ * whoever has broken into a worker can write what is shared. */
+struct slots {
+	uint32_t n;              /* how many */
+	int bell;                /* eventfd to ring when a slot is freed and one waits */
+	struct sources *sources; /* connections of each source; NULL: they are not counted */
+	struct slots_shared *shared;
+	_Atomic pid_t *owner; /* [n], shared */
+	struct slot *slot;    /* [n], shared */
+};
+
 /* Bytes of shared memory for N slots, in whole lines of the cache. */
 size_t slots_size(uint32_t n);
 
-/* Make a table of N slots in the zeroed shared memory AT, with the eventfd BELL. */
-struct slots *slots_init(void *at, uint32_t n, int bell);
+/* Make S a table of N slots in the zeroed shared memory AT, with the eventfd BELL. */
+void slots_init(struct slots *s, void *at, uint32_t n, int bell);
 
 /* Take a free slot for process OWNER, looking from *HINT on; sets *HINT to look there
  * next time.  Returns its index, or -ENOSPC when all are taken. */

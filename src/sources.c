@@ -85,14 +85,17 @@ int sources_enter(struct sources *s, uint64_t hash, uint32_t limit, _Atomic uint
 	}
 }
 
-void sources_leave(struct sources *s, _Atomic uint32_t *place)
+/* What is shared may be wrong: neither *PLACE is believed nor the size that the table has. */
+void sources_leave(struct sources *s, uint32_t n, _Atomic uint32_t *place)
 {
-	uint32_t i = *place - 1;
+	uint32_t i = *place - 1; /* of 0 it is the largest */
 	struct set *set = &s->set[i / SETS_WAYS];
 	uint64_t word;
 
-	if (*place == 0)
+	if (i / SETS_WAYS >= sets_for(n)) {
+		*place = 0;
 		return;
+	}
 	word = sets_word(set, i % SETS_WAYS);
 	while (word & COUNT_MASK && !sets_swap(set, i % SETS_WAYS, &word, word - 1))
 		;

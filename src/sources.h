@@ -24,8 +24,8 @@ struct sources *sources_init(void *at, uint32_t n);
  * too few, until the source has none, and never one too many. */
 int sources_enter(struct sources *s, uint64_t hash, uint32_t limit, _Atomic uint32_t *place);
 
-/* One less where *PLACE says, and *PLACE is 0. */
-void sources_leave(struct sources *s, _Atomic uint32_t *place);
+/* One less where *PLACE says, if that is in a table for N connections, and *PLACE is 0. */
+void sources_leave(struct sources *s, uint32_t n, _Atomic uint32_t *place);
 
 /* How many the source with HASH has. */
 uint32_t sources_count(const struct sources *s, uint64_t hash);

@@ -64,7 +64,7 @@ void totals_tell_crowds(struct supervisor *s)
 		if (!c->slots)
 			continue;
 		crew_sum(c, sum);
-		c->slots->crowd = (uint32_t)stats_active(sum);
+		c->slots->shared->crowd = (uint32_t)stats_active(sum);
 	}
 }
 

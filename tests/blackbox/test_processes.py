@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -165,6 +166,39 @@ def test_only_its_own_connections(echod, tmp_path):
     assert 0 < lost < 30
     assert lost == killed
     d.wait_count("connections_active", 30 - lost)
+
+
+def shared_memory(pid):
+    """The places of what PID shares with the other processes."""
+    with open(f"/proc/{pid}/maps") as maps:
+        for line in maps:
+            if " rw-s " in line and "/dev/zero" in line:
+                yield [int(x, 16) for x in line.split()[0].split("-")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write into a worker")
+def test_worker_that_was_broken_into(echod, tmp_path):
+    """It writes that a slot is somebody else's: the supervisor kills none but its own, and ends."""
+    d = echod(TCP4.service(tmp_path, "prefork", "epoll", workers=1), top={"shutdown_timeout": 0.2})
+    ping(d.connect())
+    worker, = d.workers()
+    os.kill(worker, signal.SIGSTOP)
+    with subprocess.Popen(["sleep", "600"]) as other:
+        with open(f"/proc/{worker}/mem", "r+b", buffering=0) as memory:
+            for begin, end in shared_memory(worker):
+                memory.seek(begin)
+                was = memory.read(end - begin)
+                at = was.find(worker.to_bytes(4, "little"))
+                while at >= 0:
+                    memory.seek(begin + at)
+                    memory.write(other.pid.to_bytes(4, "little"))
+                    at = was.find(worker.to_bytes(4, "little"), at + 4)
+        d.signal(signal.SIGTERM)
+        try:
+            assert d.wait_exit() == 0
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 def test_fork_child_killed(echod, tmp_path):

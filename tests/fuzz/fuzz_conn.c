@@ -135,7 +135,7 @@ int __wrap_ioctl(int fd, unsigned long request, int *value)
 static const struct log_conf quiet = {.connections = false};
 static struct service_conf service = {.name = (char *)"fuzz", .buffer = BUFFER};
 static struct stats stats;
-static struct slots *slots;
+static struct slots table, *slots;
 static struct worker worker = {.conf = &service, .log = &quiet, .stats = &stats};
 
 static void check_end(const struct conn *c)
@@ -164,9 +164,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset((void *)&stats, 0, sizeof(stats));
 	k.script = data + 4;
 	k.left = size - 4;
-	if (!slots)
-		slots = slots_init(memset(aligned_alloc(64, slots_size(1)), 0, slots_size(1)), 1,
-				   -1);
+	if (!slots) {
+		slots = &table;
+		slots_init(slots, memset(aligned_alloc(64, slots_size(1)), 0, slots_size(1)), 1,
+			   -1);
+	}
 	worker.slots = slots;
 	PROMISE(slots_claim(slots, 1, &hint) == 0);
 	service.idle_timeout = data[0] * 1000u;

@@ -19,6 +19,7 @@
 
 struct kernel k;
 struct slots *slots;
+static struct slots slots_table;
 struct stats stats;
 struct service_conf service;
 struct executor ex;
@@ -115,7 +116,8 @@ int setup(void **state)
 	(void)state;
 	memset(&k, 0, offsetof(struct kernel, output));
 	memset(&stats, 0, sizeof(stats));
-	slots = slots_init(memset(aligned_alloc(64, slots_size(4)), 0, slots_size(4)), 4, -1);
+	slots = &slots_table;
+	slots_init(slots, memset(aligned_alloc(64, slots_size(4)), 0, slots_size(4)), 4, -1);
 	slots_claim(slots, 1, &hint);
 	service = (struct service_conf){
 		.name = (char *)"test",
@@ -138,6 +140,6 @@ int teardown(void **state)
 	free(c.held);
 	c.held = NULL;
 	executor_deinit(&ex);
-	free(slots);
+	free(slots->shared);
 	return 0;
 }

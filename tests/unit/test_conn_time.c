@@ -131,12 +131,12 @@ static void timeouts_shrink_when_the_service_fills_up(void **state)
 {
 	(void)state;
 	service.lifetime = 1000000;
-	slots->crowd = 2;
+	slots->shared->crowd = 2;
 	assert_int_equal(conn_deadline(&c, &ex), ex.now + 30000);
 	ex.now += 30000; /* the look finds it as it was */
 	assert_int_equal(conn_expire(&c, &ex), CONN_READ);
 	assert_int_equal(conn_deadline(&c, &ex), ex.now + 30000);
-	slots->crowd = 4;
+	slots->shared->crowd = 4;
 	assert_int_equal(conn_deadline(&c, &ex), ex.now); /* a tenth of 300 s is over */
 	conn_expire(&c, &ex);
 	assert_true(k.shut);
@@ -152,7 +152,7 @@ static void a_stalled_reader_has_less_time_in_a_crowd(void **state)
 	k.in = 1;
 	k.blocked = true;
 	assert_int_equal(conn_step(&c, &ex), CONN_WRITE);
-	slots->crowd = 4;
+	slots->shared->crowd = 4;
 	assert_int_equal(conn_deadline(&c, &ex), ex.now + 6000);
 	ex.now += 6000;
 	assert_int_equal(conn_expire(&c, &ex), CONN_CLOSED);
@@ -166,7 +166,7 @@ static void lifetime_shrinks_too(void **state)
 	ex.now += 20000;
 	c.active = ex.now;
 	assert_int_equal(conn_expire(&c, &ex), CONN_READ);
-	slots->crowd = 4;
+	slots->shared->crowd = 4;
 	conn_expire(&c, &ex);
 	k.fin = true;
 	assert_int_equal(conn_step(&c, &ex), CONN_CLOSED);

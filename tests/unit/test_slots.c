@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The table of connections: claims, limits, the dead. */
 #include "slots.h"
+#include "sources.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -19,6 +20,8 @@
 
 enum { N = 100, ME = 4711, OTHER = 4712 };
 
+static struct slots table;
+
 static int setup(void **state)
 {
 	void *at = mmap(NULL, slots_size(N), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -26,7 +29,8 @@ static int setup(void **state)
 
 	if (at == MAP_FAILED)
 		return -1;
-	*state = slots_init(at, N, eventfd(0, EFD_NONBLOCK));
+	slots_init(&table, at, N, eventfd(0, EFD_NONBLOCK));
+	*state = &table;
 	return 0;
 }
 
@@ -35,7 +39,7 @@ static int teardown(void **state)
 	struct slots *s = *state;
 
 	close(s->bell);
-	return munmap(s, slots_size(N));
+	return munmap(s->shared, slots_size(N));
 }
 
 static bool rang(const struct slots *s)
@@ -216,7 +220,7 @@ static void patience_ends_as_slots_do(void **state)
 	struct slots *s = *state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		s->crowd = rows[i].crowd;
+		s->shared->crowd = rows[i].crowd;
 		assert_int_equal(slots_patience(s, rows[i].timeout), rows[i].patience);
 	}
 }
@@ -226,7 +230,7 @@ static void patience_only_shrinks(void **state)
 	struct slots *s = *state;
 	uint32_t before = UINT32_MAX;
 
-	for (s->crowd = 0; s->crowd <= N; s->crowd++) {
+	for (s->shared->crowd = 0; s->shared->crowd <= N; s->shared->crowd++) {
 		uint32_t now = slots_patience(s, 60000);
 
 		assert_true(now <= before && now >= 6000);
@@ -241,7 +245,7 @@ static struct slots *watched;
 static void free_one(int number)
 {
 	(void)number;
-	mprotect(watched, slots_size(N), PROT_READ | PROT_WRITE);
+	mprotect(watched->shared, slots_size(N), PROT_READ | PROT_WRITE);
 	*(volatile pid_t *)&watched->owner[7] = 0;
 }
 
@@ -256,10 +260,35 @@ static void who_begins_to_wait_looks_again(void **state)
 	for (int i = 0; i < N; i++)
 		slots_claim(watched, ME, &hint);
 	sigaction(SIGSEGV, &on_store, NULL);
-	assert_int_equal(mprotect(watched, slots_size(N), PROT_READ), 0);
+	assert_int_equal(mprotect(watched->shared, slots_size(N), PROT_READ), 0);
 	assert_int_equal(slots_claim_or_wait(watched, ME, &hint), 7);
 	signal(SIGSEGV, SIG_DFL);
 	assert_false(rang(watched));
+}
+
+/* Whoever has broken into a worker can write all of what is shared; the supervisor reads it. */
+static void believes_nothing_that_is_shared(void **state)
+{
+	struct slots *s = *state;
+	size_t size = sources_size(N);
+	char *memory = mmap(NULL, size + 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			    -1, 0);
+
+	assert_true(memory != MAP_FAILED);
+	s->sources = sources_init(memory, N);
+	for (int fill = 1; fill < 256; fill += 127) {
+		pid_t owner;
+
+		memset(s->shared, fill, slots_size(N));
+		memset(memory, fill, size + 4096);
+		owner = s->owner[0];
+		assert_int_equal(slots_used(s), N);
+		assert_int_equal(slots_free_owner(s, owner), N);
+		assert_int_equal(slots_used(s), 0);
+		for (size_t i = size; i < size + 4096; i++)
+			assert_int_equal((unsigned char)memory[i], fill);
+	}
+	munmap(memory, size + 4096);
 }
 
 int main(void)
@@ -278,6 +307,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(holds_between_processes, setup, teardown),
 		cmocka_unit_test_setup_teardown(patience_ends_as_slots_do, setup, teardown),
 		cmocka_unit_test_setup_teardown(patience_only_shrinks, setup, teardown),
+		cmocka_unit_test_setup_teardown(believes_nothing_that_is_shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_begins_to_wait_looks_again, setup, teardown),
 	};
 

@@ -61,11 +61,11 @@ static void counts_up_to_the_limit(void **state)
 	assert_int_equal(sources_enter(s, 4711, 5, &place[5]), -EDQUOT);
 	assert_int_equal(place[5], 0);
 	assert_int_equal(sources_count(s, 4711), 5);
-	sources_leave(s, &place[5]); /* it was not counted */
+	sources_leave(s, N, &place[5]); /* it was not counted */
 	assert_int_equal(sources_count(s, 4711), 5);
-	sources_leave(s, &place[2]);
+	sources_leave(s, N, &place[2]);
 	assert_int_equal(place[2], 0);
-	sources_leave(s, &place[2]);
+	sources_leave(s, N, &place[2]);
 	assert_int_equal(sources_count(s, 4711), 4);
 	assert_int_equal(sources_enter(s, 4711, 5, &place[5]), 0);
 	assert_int_equal(sources_count(s, 4711), 5);
@@ -82,10 +82,10 @@ static void one_source_does_not_count_for_another(void **state)
 	assert_int_equal(sources_enter(s, 1, 100, &b), -EDQUOT);
 	assert_int_equal(sources_enter(s, UINT64_C(1) << 63 | 1, 100, &b), 0); /* of the same set */
 	assert_int_equal(sources_count(s, 1), 100);
-	sources_leave(s, &b);
+	sources_leave(s, N, &b);
 	assert_int_equal(sources_count(s, 1), 100);
 	for (int i = 0; i < 100; i++)
-		sources_leave(s, &a[i]);
+		sources_leave(s, N, &a[i]);
 	assert_int_equal(sources_count(s, 1), 0);
 }
 
@@ -105,7 +105,7 @@ static void there_is_room_for_all(void **state)
 			uncounted += place[i] == 0;
 		}
 		for (int i = 0; i < N; i++)
-			sources_leave(s, &place[i]);
+			sources_leave(s, N, &place[i]);
 		for (int i = 0; i < N; i++)
 			assert_int_equal(sources_count(s, random64(&again)), 0);
 	}
@@ -147,7 +147,7 @@ static void survives_killed_processes(void **state)
 				_Atomic uint32_t *mine = &place[p * PLACES + (int)i];
 
 				if (*mine)
-					sources_leave(s, mine);
+					sources_leave(s, N, mine);
 				else
 					sources_enter(s, hash[random64(&seed) % SOURCES], LIMIT,
 						      mine);
@@ -161,7 +161,7 @@ static void survives_killed_processes(void **state)
 			waitpid(pids[p], NULL, 0);
 		}
 		for (int i = 0; i < PROCESSES * PLACES; i++)
-			sources_leave(s, &place[i]);
+			sources_leave(s, N, &place[i]);
 		for (int i = 0; i < SOURCES; i++)
 			assert_int_equal(sources_count(s, hash[i]), 0);
 	}
