@@ -31,6 +31,7 @@
 #include "process.h"
 #include "supervisor.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
@@ -95,7 +96,7 @@ int main(int argc, char *argv[])
 	struct cli cli;
 	int code;
 
-	process_open_standard();
+	process_open_standard(O_RDWR);
 	process_title_init(argc, argv);
 	if (cli_parse(argc, argv, &cli) == CLI_RUN)
 		code = serve(&cli);

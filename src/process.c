@@ -265,12 +265,12 @@ void process_wake_with_parents_death(void)
 	prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
 }
 
-void process_open_standard(void)
+void process_open_standard(int flags)
 {
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR);
+		fd = open("/dev/null", flags);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd > STDERR_FILENO)
 		close(fd);

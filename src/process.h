@@ -66,7 +66,8 @@ void process_begin_signals(void);
  * undoes it. */
 void process_wake_with_parents_death(void);
 
-/* Make sure that descriptors 0, 1 and 2 are open, so that no socket gets such a number. */
-void process_open_standard(void);
+/* Make sure that descriptors 0, 1 and 2 are open, so that no socket gets such a number: those
+ * that are not become /dev/null with FLAGS, of which O_PATH makes each use of them fail. */
+void process_open_standard(int flags);
 
 #endif

@@ -197,6 +197,8 @@ static int examine(struct path *p, json_t *list)
 			continue;
 		v.details = json_object();
 		run_check(p, &checks[i], &v);
+		if (interrupt_seen()) /* what was cut short says nothing of the path */
+			path_say(&v, PATH_UNKNOWN, "interrupted");
 		print(p, &checks[i], &v);
 		code = worse(code, &v);
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "check",

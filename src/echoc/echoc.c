@@ -9,9 +9,11 @@
  *      exits, moment     exit codes, time */
 #include "cmd.h"
 #include "exits.h"
+#include "process.h"
 
 #include "config.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +59,7 @@ int main(int argc, char *argv[])
 {
 	int code;
 
+	process_open_standard(O_PATH);
 	signal(SIGPIPE, SIG_IGN);
 	code = run(argc, argv);
 	/* A full disk or a closed pipe must not look like success. */

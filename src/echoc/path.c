@@ -77,14 +77,50 @@ static void take_error(const struct reply *r, struct path_try *out)
 	reply_complaint(r, out->complaint, sizeof(out->complaint));
 }
 
+/* A datagram that is sent up to MAX_TRIES times.  Each try has a first byte of its own: the
+ * answer to one that was given up shall not count as a quick one to the next. */
+enum { MAX_TRIES = 3 };
+
+struct question {
+	const struct address *to;
+	char data[REPLY_MAX];
+	size_t size;
+	int tries;               /* so far */
+	int64_t sent[MAX_TRIES]; /* when, ns */
+};
+
+/* Move the first byte from that of one try to that of another. */
+static void mark(struct question *q, int by)
+{
+	q->data[0] = (char)(q->data[0] + by);
+}
+
+/* What an answer is worth, which may be one to any of the tries. */
+static void take_answer(const char *got, const struct reply *r, struct question *q,
+			struct path_try *out)
+{
+	int i = q->tries;
+
+	out->got = r->size;
+	do {
+		i--;
+		out->answer = judge(got, r, q->data, q->size, q->to);
+		out->rtt = r->when - q->sent[i];
+		mark(q, -1);
+	} while (out->answer == PATH_WRONG && i > 0);
+	mark(q, q->tries - i);
+}
+
 /* Send once, wait once. */
-static void attempt(struct path *p, int fd, const struct address *to, const char *data, size_t size,
-		    int64_t wait, struct path_try *out)
+static void attempt(struct path *p, int fd, struct question *q, int64_t wait, struct path_try *out)
 {
 	int64_t before = moment_now();
 	struct reply r;
-	int sent = reply_send(fd, data, size, to);
+	int sent;
 
+	mark(q, 1);
+	q->sent[q->tries++] = before;
+	sent = reply_send(fd, q->data, q->size, q->to);
 	out->answer = PATH_SILENT;
 	/* ENOBUFS: dropped on this host's side of the wire, without an ICMP. */
 	if (sent < 0 && sent != -ENOBUFS)
@@ -94,9 +130,7 @@ static void attempt(struct path *p, int fd, const struct address *to, const char
 			take_error(&r, out);
 			return;
 		}
-		out->answer = judge(p->in, &r, data, size, to);
-		out->got = r.size;
-		out->rtt = r.when - before;
+		take_answer(p->in, &r, q, out);
 		if (out->answer == PATH_WHOLE || out->answer == PATH_CUT)
 			return;
 		/* It may be late for an earlier question: the right one may still come. */
@@ -107,12 +141,12 @@ void path_datagram(struct path *p, int fd, const struct address *to, size_t size
 		   int64_t wait, struct path_try *out)
 {
 	static uint32_t seed = 1;
-	char data[REPLY_MAX];
+	struct question q = {.to = to, .size = size};
 
 	*out = (struct path_try){.answer = PATH_SILENT};
-	fill(data, size, seed++);
-	while (tries-- > 0 && out->answer == PATH_SILENT)
-		attempt(p, fd, to, data, size, wait, out);
+	fill(q.data, size, seed++);
+	while (q.tries < tries && out->answer == PATH_SILENT)
+		attempt(p, fd, &q, wait, out);
 }
 
 int64_t path_message(int fd, size_t size, int64_t timeout)

@@ -96,6 +96,9 @@ void path_check_udp(struct path *p, struct verdict *v)
 	if (try.answer == PATH_WRONG)
 		path_say(v, PATH_BROKEN, "%s: the answer is changed, or from another address",
 			 text);
+	else if (try.answer == PATH_CUT)
+		path_say(v, PATH_BROKEN, "%s: the answer is cut at %zu of %d bytes", text, try.got,
+			 MESSAGE);
 	else if (try.answer == PATH_SILENT)
 		path_say(v, PATH_BROKEN, "%s: no answer", text);
 	else

@@ -37,12 +37,13 @@ void ping_answered(struct ping *p, uint32_t seq, int64_t now, size_t size, int t
 	struct ping_slot *slot = ping_slot(p, seq);
 	const char *note = "";
 
-	if (!slot || slot->answered) {
+	if (!slot || (slot->answered && !slot->given_up)) {
 		p->duplicated++;
 		ping_report_answer(p, seq, slot ? now - slot->sent : -1, size, ttl, " (duplicate)");
 		return;
 	}
 	slot->answered = true;
+	slot->given_up = false;
 	p->received++;
 	hist_add(p->rtt, (uint64_t)(now - slot->sent));
 	if (slot->late)
@@ -57,6 +58,16 @@ void ping_answered(struct ping *p, uint32_t seq, int64_t now, size_t size, int t
 	if (damage) {
 		p->damaged++;
 		ping_problem(p, seq, EXITS_DAMAGED, "damaged: %s", damage);
+	}
+}
+
+void ping_lost(struct ping *p, uint32_t seq)
+{
+	while (++seq <= p->seq) {
+		const struct ping_slot *slot = ping_slot(p, seq);
+
+		if (slot && !slot->answered && !slot->late && slot->end > 0)
+			ping_report_lost(p, seq);
 	}
 }
 
@@ -89,6 +100,7 @@ static void expire(struct ping *p, int64_t now)
 				     "damaged: cut at %zu of %zu bytes",
 				     (size_t)(p->verify.next + (uint64_t)p->conf->size - slot->end),
 				     (size_t)p->conf->size);
+			ping_lost(p, slot->seq);
 			p->way->close(p); /* nothing that follows would be where it belongs */
 		} else {
 			ping_problem(p, slot->seq, EXITS_TIMEOUT, "no answer within %.3g s",

@@ -36,7 +36,8 @@ struct ping_conf {
 /* One message. */
 struct ping_slot {
 	uint32_t seq;  /* 0: never used */
-	bool answered; /* or given up because of an error */
+	bool answered; /* or given up: nothing more is waited for */
+	bool given_up; /* no answer was counted */
 	bool late;     /* its time is over */
 	int64_t sent;  /* ns */
 	uint64_t end;  /* streams: offset behind its last byte; 0: it was not sent */
@@ -101,13 +102,18 @@ void ping_answered(struct ping *p, uint32_t seq, int64_t now, size_t size, int t
 __attribute__((format(printf, 4, 5))) void ping_problem(struct ping *p, uint32_t seq,
 							enum exit_code code, const char *fmt, ...);
 
+/* SEQ's connection has to end: tell of what was under way behind it, too. */
+void ping_lost(struct ping *p, uint32_t seq);
+
 /* Go to the name's next address, if nobody has answered.  Returns false if there is none. */
 bool ping_next_address(struct ping *p);
 
-/* The first line; a line about an answer; a line that a connection stands. */
+/* The first line; a line about an answer; one that none can come; one that a connection
+ * stands. */
 void ping_report_begin(const struct ping *p);
 void ping_report_answer(const struct ping *p, uint32_t seq, int64_t rtt, size_t size, int ttl,
 			const char *note);
+void ping_report_lost(const struct ping *p, uint32_t seq);
 void ping_report_connected(const struct ping *p, int64_t took);
 
 /* The summary, in the form that was asked for.  Returns the exit code. */

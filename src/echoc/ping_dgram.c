@@ -30,13 +30,13 @@ static int open_socket(struct ping *p, const char **what)
 	return 0;
 }
 
-/* Nothing will come for SEQ. */
+/* SEQ is not waited for any more; if its answer comes nevertheless, that is no duplicate. */
 static void give_up(struct ping *p, uint32_t seq)
 {
 	struct ping_slot *slot = ping_slot(p, seq);
 
-	if (slot)
-		slot->answered = true;
+	if (slot && !slot->answered)
+		slot->answered = slot->given_up = true;
 }
 
 static void send_one(struct ping *p, uint32_t seq)

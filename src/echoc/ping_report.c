@@ -71,6 +71,12 @@ void ping_report_answer(const struct ping *p, uint32_t seq, int64_t rtt, size_t 
 	printf("%s\n", note);
 }
 
+void ping_report_lost(const struct ping *p, uint32_t seq)
+{
+	if (p->conf->output == PING_LINES)
+		printf("seq=%u: lost with its connection\n", seq);
+}
+
 void ping_problem(struct ping *p, uint32_t seq, enum exit_code code, const char *fmt, ...)
 {
 	va_list ap;
@@ -114,7 +120,7 @@ static void print_summary(const struct ping *p)
 {
 	printf("\n--- %s %s echo statistics ---\n", p->target->host,
 	       protocols[p->conf->sock.protocol].name);
-	printf("%" PRIu64 " sent, %" PRIu64 " received, %" PRIu64 " lost (%.3g%%), %" PRIu64
+	printf("%" PRIu64 " sent, %" PRIu64 " received, %" PRIu64 " lost (%.6g%%), %" PRIu64
 	       " duplicated, %" PRIu64 " reordered, %" PRIu64 " damaged, time %.0f ms\n",
 	       p->sent, p->received, p->sent > p->received ? p->sent - p->received : 0, loss(p),
 	       p->duplicated, p->reordered, p->damaged, ms((double)(p->ended - p->began)));
@@ -203,14 +209,14 @@ static int print_nagios(const struct ping *p)
 	       name_of(p, to));
 	if (p->received > 0)
 		printf("rta %.3f ms, ", ms(hist_mean(p->rtt)));
-	printf("lost %.3g%%", loss(p));
+	printf("lost %.6g%%", loss(p));
 	if (p->why[0])
 		printf(", %s", p->why);
 	printf(" |");
 	if (p->received > 0)
 		printf(" rta=%.3fms;%.3f;%.3f;0", ms(hist_mean(p->rtt)), c->warning.rta,
 		       c->critical.rta);
-	printf(" pl=%.3g%%;%g;%g;0;100", loss(p), c->warning.loss, c->critical.loss);
+	printf(" pl=%.6g%%;%g;%g;0;100", loss(p), c->warning.loss, c->critical.loss);
 	if (p->received > 0)
 		printf(" rtmin=%.3fms;;;0 rtmax=%.3fms;;;0", ms((double)p->rtt->min),
 		       ms((double)p->rtt->max));

@@ -151,6 +151,7 @@ static void damage(struct ping *p)
 			     p->verify.bad + (uint64_t)p->conf->size - slot->end, p->conf->size);
 	else
 		ping_problem(p, seq, EXITS_DAMAGED, "damaged: %s", verify_text(&p->verify, text));
+	ping_lost(p, seq);
 	close_connection(p);
 }
 
@@ -175,6 +176,7 @@ static void broken(struct ping *p, int error)
 		ping_problem(p, waiting ? seq : 0, error ? exits_of(error) : EXITS_DAMAGED, "%s",
 			     error ? strerror(-error) : "the far side closed the connection");
 	}
+	ping_lost(p, seq);
 	close_connection(p);
 }
 

@@ -159,6 +159,9 @@ static ssize_t next_datagram(struct talk *t)
 
 		if (r < 0 && errno == EINTR)
 			continue;
+		if (r < 0)
+			t->worst = exits_say(EXITS_SYSTEM, "send", "standard input: %s",
+					     strerror(errno));
 		if (r <= 0)
 			break;
 		n += (size_t)r;

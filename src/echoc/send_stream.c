@@ -32,6 +32,7 @@ struct stream {
 	uint64_t sent, got; /* bytes */
 	int64_t progress;   /* when the socket last moved, ns */
 	int error;          /* -errno of the socket */
+	int broken_input;   /* -errno of standard input */
 	int broken_output;  /* -errno of standard output */
 	char last;          /* the last byte that came */
 };
@@ -44,6 +45,7 @@ static void read_input(struct stream *s)
 		return;
 	s->out_at = 0;
 	s->out_size = n > 0 ? (size_t)n : 0;
+	s->broken_input = n < 0 ? -errno : 0;
 	s->input_end = n <= 0;
 	s->progress = moment_now(); /* the wait for input is not the far side's */
 }
@@ -132,7 +134,7 @@ static bool step(struct stream *s)
 /* Is there nothing more to wait for? */
 static bool finished(const struct stream *s)
 {
-	if (s->end || s->error != 0 || s->broken_output != 0)
+	if (s->end || s->error != 0 || s->broken_input != 0 || s->broken_output != 0)
 		return true;
 	if (s->verify.damaged)
 		return s->verify.n_probe == sizeof(s->verify.probe);
@@ -149,6 +151,9 @@ static int judge(const struct stream *s, bool timed_out)
 	if (s->broken_output != 0)
 		return exits_say(EXITS_SYSTEM, "send", "standard output: %s",
 				 strerror(-s->broken_output));
+	if (s->broken_input != 0)
+		return exits_say(EXITS_SYSTEM, "send", "standard input: %s",
+				 strerror(-s->broken_input));
 	if (s->verify.damaged)
 		return exits_say(EXITS_DAMAGED, "send", "%s: damaged: %s", who, damage);
 	if (s->error != 0)
@@ -163,6 +168,9 @@ static int judge(const struct stream *s, bool timed_out)
 				 "%s: nothing moves any more: %" PRIu64 " bytes sent, %" PRIu64
 				 " came back",
 				 who, s->sent, s->got);
+	if (s->sent == 0 && s->got == 0 && (!s->input_end || s->out_at < s->out_size))
+		return exits_say(EXITS_DAMAGED, "send",
+				 "%s: the far side closed before anything was sent", who);
 	if (s->got != s->sent || !s->input_end || s->out_at < s->out_size)
 		return exits_say(EXITS_DAMAGED, "send",
 				 "%s: damaged: cut at %" PRIu64 " of %" PRIu64

@@ -56,22 +56,29 @@ static int set_asked(const struct sock_conf *conf, int fd, int family, const cha
 	return 0;
 }
 
-/* --source as an address of TO's family. */
-static int parse_source(const struct sock_conf *conf, const struct address *to, struct address *out)
+/* --source as one or two addresses: their number, or -EINVAL. */
+static int source_addresses(const struct sock_conf *conf, struct address out[2], const char **why)
 {
 	char text[ADDRESS_TEXT_MAX];
-	struct address both[2];
-	const char *why, *source = conf->source;
-	int n;
+	const char *source = conf->source;
 
-	if (to->sa.sa_family == AF_UNIX)
-		return address_parse_unix(source, out, &why) < 0 ? -EINVAL : 0;
+	if (protocols[conf->protocol].local)
+		return address_parse_unix(source, out, why) < 0 ? -EINVAL : 1;
 	if (target_has_port(source))
 		snprintf(text, sizeof(text), "%s", source);
 	else
 		snprintf(text, sizeof(text),
 			 strchr(source, ':') && source[0] != '[' ? "[%s]:0" : "%s:0", source);
-	n = address_parse_ip(text, both, &why);
+	return address_parse_ip(text, out, why);
+}
+
+/* --source as an address of TO's family. */
+static int parse_source(const struct sock_conf *conf, const struct address *to, struct address *out)
+{
+	struct address both[2];
+	const char *why;
+	int n = source_addresses(conf, both, &why);
+
 	if (n < 0)
 		return -EINVAL;
 	*out = both[0];
@@ -246,8 +253,11 @@ int sock_take_target(const struct options *o, const struct sock_conf *conf, int 
 {
 	bool local = protocols[conf->protocol].local;
 	const char *port = NULL, *why;
+	struct address from[2];
 	int taken = 1, r;
 
+	if (conf->source && source_addresses(conf, from, &why) < 0)
+		return -options_error(o, "--source %s: %s", conf->source, why);
 	if (n < 1)
 		return -options_error(o, local ? "which socket? give its path" : "which HOST?");
 	if (n > 1 && !local && !target_has_port(argv[0])) {

@@ -7,12 +7,14 @@
  *      text              tables, times, nothing that a terminal obeys */
 #include "ctl.h"
 #include "log.h"
+#include "process.h"
 #include "size.h"
 #include "varlink.h"
 
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -225,6 +227,7 @@ int main(int argc, char *argv[])
 	struct ctl ctl = {.interval = 1000};
 	int code;
 
+	process_open_standard(O_PATH);
 	signal(SIGPIPE, SIG_IGN);
 	code = parse(&ctl, argc, argv);
 	if (code == 0)

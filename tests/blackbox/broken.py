@@ -141,6 +141,18 @@ class Stream(Server):
     def closes(self, s):
         s.recv(65536)
 
+    def ends_at_once(self, s):
+        """FIN as soon as it is connected."""
+        s.shutdown(socket.SHUT_WR)
+        hold(s, 5)
+
+    def half_and_reset(self, s):
+        """Half of what came comes back; a while later, RST."""
+        data = s.recv(65536)
+        s.sendall(data[:len(data) // 2])
+        time.sleep(self.keys.get("seconds", 0.2))
+        reset(s)
+
     def forgets_at_half_close(self, s):
         """What is held is thrown away when the client shuts down."""
         held = b""
@@ -207,7 +219,7 @@ class Datagram(Server):
     fine = answer
 
     def cuts(self, data, sender):
-        self.answer(data[:CUT], sender)
+        self.answer(data[:self.keys.get("cut", CUT)], sender)
 
     def duplicates(self, data, sender):
         self.answer(data, sender)
@@ -236,9 +248,22 @@ class Datagram(Server):
         """From another address than the one that was asked."""
         self.other.sendto(data, sender)
 
+    def elsewhere_too(self, data, sender):
+        self.elsewhere(data, sender)
+        self.answer(data, sender)
+
+    def once(self, data, sender):
+        """One answer for all."""
+        if self.n == 1:
+            self.answer(data, sender)
+
     def delays(self, data, sender):
         time.sleep(self.keys.get("seconds", 0.2))
         self.answer(data, sender)
+
+    def takes_long(self, data, sender):
+        """Delays each, but not one after the other."""
+        threading.Timer(self.keys["seconds"], self.answer, (data, sender)).start()
 
     def never_answers(self, data, sender):
         pass

@@ -269,6 +269,14 @@ def test_damaged_datagrams(defect, code, part, name):
         assert "a message of 4096 was cut at 2048" in result["damages"][0]["text"]
 
 
+def test_silence_from_the_begin():
+    """Where nothing comes back in the warm-up already, nothing is measured, and all is not well."""
+    with broken.Datagram("never_answers") as s:
+        r = echoc("load", "--udp", "-c", "2", "-d", "0.2", "--warmup", "0.1", "--timeout", "0.4",
+                  *s.words)
+    assert r.code == TIMEOUT and "lost 2" in r.out, r
+
+
 def test_refused_and_usage():
     port = free_port()
     assert echoc("load", "127.0.0.1", port).code == REFUSED

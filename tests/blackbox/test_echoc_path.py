@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """echoc path: one verdict for each check, and the right one."""
 
+import signal
 import socket
 import subprocess
 
@@ -8,9 +9,9 @@ import pytest
 
 import broken
 import net
-from echoc import DAMAGED, MISSED, OK, REFUSED, TIMEOUT, USAGE, echoc
+from echoc import DAMAGED, MISSED, OK, REFUSED, TIMEOUT, USAGE, echoc, start
 from grid import STREAM_PAIRS, TCP4, TRANSPORTS, UDP4
-from harness import Service, free_port
+from harness import SLOW, Service, free_port
 
 PORT = 7007
 
@@ -164,6 +165,32 @@ def test_silence():
         r = echoc("path", "--udp", "-W", "0.4", *server.words)
     assert r.code == TIMEOUT and verdicts(r)["udp"] == ("broken", f"127.0.0.1:{server.port}: "
                                                                   "no answer"), r
+
+
+def test_answers_that_take_long():
+    """The answer to a datagram that was given up is no quick one to the next."""
+    with broken.Datagram("takes_long", seconds=0.4) as server:
+        r = echoc("path", "--udp", "--json", "-C", "dscp", "-W", "0.6", *server.words)
+    udp = r.json()["checks"][0]
+    assert udp["verdict"] == "ok" and udp["details"]["rtt_ms"] >= 400, r
+
+
+def test_cut_at_once():
+    with broken.Datagram("cuts", cut=20) as server:
+        r = echoc("path", "--udp", "-W", "0.4", *server.words)
+    assert r.code == DAMAGED, r
+    assert verdicts(r)["udp"][1].endswith(": the answer is cut at 20 of 56 bytes")
+
+
+def test_interrupted():
+    """A check that is cut short gives no verdict about the path."""
+    with broken.Stream("delays", seconds=1) as server:
+        p = start("path", "--tcp", "-C", "half-close", "-W", 5, *server.words, text=True)
+        assert p.stdout.readline().startswith("ok ")
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=20 * SLOW)
+    assert (p.returncode, err) == (OK, ""), (p.returncode, out, err)
+    assert out.split() == ["unknown", "half-close", "interrupted"]
 
 
 @pytest.mark.parametrize("words", [[], ["--check", "nosuch", "h"], ["--max", "0", "h"],

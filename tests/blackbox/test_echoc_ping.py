@@ -176,6 +176,7 @@ DATAGRAM_DEFECTS = [
     ("changes", DAMAGED, "damaged: changed: byte 4095 is ", "damaged", 6),
     ("zeroes", DAMAGED, "damaged: zeroed from byte 8 on", "damaged", 6),
     ("elsewhere", DAMAGED, "answered from 127.0.0.2:", "received", 0),
+    ("elsewhere_too", DAMAGED, "answered from 127.0.0.2:", "duplicated", 0),
     ("duplicates", OK, "(duplicate)", "duplicated", 6),
     ("reorders", OK, "(reordered)", "reordered", 3),
     ("loses", OK, "no answer within 0.5 s", "lost", 2),
@@ -192,6 +193,22 @@ def test_broken_datagrams(defect, code, text, counter, count):
     got = summary(r)[counter]
     # The last duplicate may come after the end.
     assert got == count or (defect == "duplicates" and got == count - 1), r
+
+
+def test_nothing_is_lost_silently():
+    """What was under way on a connection that broke is told, each."""
+    with broken.Stream("half_and_reset") as server:
+        r = echoc("ping", "-c", 3, "-i", "0.05", *server.words)
+    assert r.code == DAMAGED and summary(r)["lost"] == 3, r
+    assert "seq=1: Connection reset by peer" in r.out
+    for seq in (2, 3):
+        assert f"seq={seq}: lost with its connection" in r.out, r
+
+
+def test_all_but_one_is_not_all():
+    with broken.Datagram("once") as server:
+        r = echoc("ping", "-u", "-c", 2500, "-i", "0.001", "-W", "0.2", "-q", *server.words)
+        assert (summary(r)["received"], summary(r)["percent"]) == (1, 99.96), r
 
 
 def test_thresholds():

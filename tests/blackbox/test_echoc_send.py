@@ -10,8 +10,8 @@ import pytest
 import broken
 from echoc import (DAMAGED, ECHOC, NAME, OK, REFUSED, TIMEOUT, UNREACHABLE, USAGE, echoc, start,
                    target)
-from grid import TCP4, TRANSPORTS, datagram_grid, stream_grid
-from harness import free_port
+from grid import TCP4, TRANSPORTS, UDP4, datagram_grid, stream_grid
+from harness import SLOW, free_port
 from talk import payload
 
 MIB = 1 << 20
@@ -116,6 +116,7 @@ DEFECTS = [  # defect, exit code, what the message says
     ("never_answers", TIMEOUT, "nothing moves any more: "),
     ("never_reads", TIMEOUT, "nothing moves any more: "),
     ("resets", DAMAGED, "Connection reset by peer, after 0 of "),
+    ("ends_at_once", DAMAGED, "the far side closed"),
     ("forgets_at_half_close", DAMAGED, "the far side closed at our half-close"),
     ("no_fin", TIMEOUT, "all came back, but no end of file"),
 ]
@@ -187,6 +188,8 @@ def test_nobody_there():
     [], ["--nosuch", "h"], ["-W", "x", "h"], ["-W"], ["h", "70000"], ["h:0"], ["[::1"],
     ["h:7:"], ["-o", "NOSUCH=1", "h"], ["-o", "IP_TTL=0", "h"], ["-o", "IP_TTL", "h"],
     ["--dscp", "64", "h"], ["--unix", "relative"], ["127.0.0.1", "nosuchport"],
+    ["-S", "300.1.1.1", "127.0.0.1"], ["-S", "127.0.0.1:nosuchport", "127.0.0.1"],
+    ["-U", "-S", "relative", "/x"],
 ], ids=" ".join)
 def test_usage(words):
     r = echoc("send", *words)
@@ -204,6 +207,45 @@ def test_closed_output(echod, tmp_path):
                           stderr=subprocess.PIPE, check=False, timeout=20)
     os.close(write)
     assert done.returncode == 71 and b"standard output" in done.stderr
+
+
+def test_closed_before_it_was_sent():
+    """The far side's end may be there before ours has anything to say."""
+    read, write = os.pipe()
+    with broken.Stream("ends_at_once") as server:
+        done = subprocess.run([ECHOC, "send", *server.words], stdin=read, capture_output=True,
+                              check=False, timeout=20 * SLOW)
+    os.close(read)
+    os.close(write)
+    assert done.returncode == DAMAGED, done
+    assert b"the far side closed before anything was sent" in done.stderr
+
+
+def shell(command, *words):
+    """COMMAND of the shell with `"$@"` for `echoc WORDS...`."""
+    return subprocess.run(["sh", "-c", command, "sh", ECHOC, *map(str, words)],
+                          stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                          timeout=20 * SLOW)
+
+
+@pytest.mark.parametrize("cell", [TCP4, UDP4], ids=str)
+def test_closed_descriptors(echod, cell, tmp_path):
+    """No socket gets the number of a standard descriptor that is closed: it would be read and
+    written as such."""
+    words = target(echod(cell.service(tmp_path)).services[0])
+    done = shell('"$@" >&-', "send", *words, "x")
+    assert done.returncode == 71 and b"standard output: Bad file" in done.stderr, done
+    done = shell('"$@" <&-', "send", *words)
+    assert done.returncode == 71 and b"standard input: Bad file" in done.stderr, done
+    done = shell('"$@" <&- 2>&-', "send", *words, "x")
+    assert (done.returncode, done.stdout) == (OK, b"x\n"), done
+
+
+@pytest.mark.parametrize("cell", [TCP4, UDP4], ids=str)
+def test_input_that_cannot_be_read(echod, cell, tmp_path):
+    done = shell('"$@" </', "send", *target(echod(cell.service(tmp_path)).services[0]))
+    assert done.returncode == 71, done
+    assert done.stderr == b"echoc: send: standard input: Is a directory\n"
 
 
 @pytest.mark.parametrize("command", ["", "send", "ping", "path"])
