@@ -371,7 +371,8 @@ class Setting:
         """Those that are to fail."""
         ring = self.cell.engine == "io_uring"
         there = [*FAULTS, *(RINGS if ring else ()), *(COMPLETIONS if ring else ())]
-        return [c for c in there if self.kind.calls is None or c in self.kind.calls]
+        return [c for c in there if (self.kind.calls is None or c in self.kind.calls)
+                and not (c == "malloc" and harness.SANITIZE)]  # the sanitizers have their own
 
 
 def settings():

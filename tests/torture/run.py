@@ -109,16 +109,18 @@ class Life:
         self.first = set()  # processes
         self.killed = set()  # pids that the daemon is made to kill
         self.manager = Manager(directory / "notify")
-        self.panel, prefix = None, []
+        self.panel = None
+        # The leak check traces its process, which has a tracer already, where strace(1) is.
+        leaks = int(not (fault and fault.call in RINGS))
+        prefix = ["env", f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}"
+                  f":verify_asan_link_order=0:detect_leaks={leaks}"]
         if fault and fault.call in RINGS:
-            prefix = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(self.trace),
-                      "-e", f"trace={fault.call}", "-e", "signal=none", "-e",
-                      f"inject={fault.call}:error={fault.error}:when={fault.position}"]
+            prefix += ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(self.trace),
+                       "-e", f"trace={fault.call}", "-e", "signal=none", "-e",
+                       f"inject={fault.call}:error={fault.error}:when={fault.position}"]
         else:
             self.panel = Panel(library, directory / "panel", fault)
-            options = os.environ.get("ASAN_OPTIONS", "")
-            prefix = ["env", *(f"{k}={v}" for k, v in self.panel.env.items()),
-                      f"ASAN_OPTIONS={options}:verify_asan_link_order=0:detect_leaks=1"]
+            prefix += [f"{k}={v}" for k, v in self.panel.env.items()]
         self.service = self.make_service()
         self.daemon = harness.Daemon(
             self.services(), directory, self.top(), prefix=[*self.prefix(), *prefix],
@@ -355,6 +357,7 @@ class Life:
                 self.serve()
                 found, took = self.recover(usual)
                 self.stop()
+            promise(found or self.fault, f"does not start: {self.daemon.log()[-400:]}")
             self.check_log()
         except Broken as e:
             if self.starved():
