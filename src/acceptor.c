@@ -178,15 +178,15 @@ static void failed(struct acceptor *a, int error)
 }
 
 /* Close the connection of a client that nobody serves: with RST, or else with FIN, if what has
- * come can be read first. */
+ * come can be read first.  With the service's SO_LINGER who lets the FIN unanswered would hold us,
+ * refused as he is. */
 static void dismiss(int fd, bool reset)
 {
-	struct linger now = {.l_onoff = 1, .l_linger = 0};
+	struct linger how = {.l_onoff = reset, .l_linger = 0};
 	char waste[4096];
 
-	if (reset) {
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	} else {
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &how, sizeof(how));
+	if (!reset) {
 		shutdown(fd, SHUT_WR);
 		for (int n = 0; n < 16 && recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0; n++)
 			;

@@ -139,7 +139,7 @@ static void hand_over(struct parent *p, const struct client *client)
 		p->children++;
 		p->made++;
 		slots_give(p->ex.worker->slots, client->slot, me, pid);
-		close(client->fd);
+		executor_close(&p->ex, client->fd); /* the last, if the child was quick */
 	} else {
 		p->ex.worker->conf->engine->echo(&p->ex, client);
 	}

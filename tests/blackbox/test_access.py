@@ -12,6 +12,7 @@ import time
 import pytest
 
 import procs
+import shim
 from grid import MANY_AT_ONCE, TCP4, stream_grid
 from harness import Service, wait_for
 from talk import at_end, exchange, payload, ping
@@ -54,6 +55,18 @@ def served(d, source=None):
     s = client(d, source)
     ping(s)
     return s
+
+
+def test_denied_do_not_linger(echod, tmp_path):
+    """With SO_LINGER one who was turned away and did not acknowledge it made everybody wait."""
+    lost_acks = shim.preload(shim.build(tmp_path, ["lost_acks.c"]))
+    d = echod(TCP4.service(tmp_path, "iterative", "epoll", deny=["127.0.0.2"],
+                           socket={"SO_LINGER": 4}), env=lost_acks)
+    other = served(d)
+    turned_away(d, "127.0.0.2")
+    start = time.monotonic()
+    ping(other)
+    assert time.monotonic() - start < 2
 
 
 @stream_grid("tcp4", "tcp6", "mptcp4", quick=("tcp4", "tcp6"))
