@@ -60,18 +60,29 @@ static long other_pid(const char *path)
 	return n > 0 ? strtol(text, NULL, 10) : 0;
 }
 
-/* Lock the pid file; what is in it stays for now.  Not through a symbolic link: whoever made
+/* Why the file ST cannot be a pid file, or NULL.  What is no file, such as /dev/null, would be
+ * removed at the end. */
+static const char *unfit(const struct stat *st)
+{
+	if (!S_ISREG(st->st_mode))
+		return "it is not a regular file";
+	return st->st_nlink > 1 ? "it has another name (a hard link)" : NULL;
+}
+
+/* Lock the pid file; what is in it stays for now.  Not through a link of any kind: whoever made
  * one would have us write to a file that is none of ours, and pidfile_open(3bsd) follows it.
  * Returns 0 or an exit code. */
 static int take_pid_file(struct daemon *d, const char *path)
 {
 	int fd = flopen(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
 	struct stat st;
+	const char *why = NULL;
 	long other;
 
-	/* What is no file, such as /dev/null, would be removed at the end. */
-	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-		log_err("cannot make the pid file %s: it is not a regular file", path);
+	if (fd >= 0)
+		why = fstat(fd, &st) < 0 ? strerror(errno) : unfit(&st);
+	if (why) {
+		log_err("cannot make the pid file %s: %s", path, why);
 		close(fd);
 		return EX_CANTCREAT;
 	}

@@ -482,9 +482,11 @@ def impossible(tmp_path):
     (tmp_path / "precious").write_text("data")
     (tmp_path / "link").symlink_to(tmp_path / "precious")
     (tmp_path / "dangling").symlink_to(tmp_path / "not there")
+    (tmp_path / "second").hardlink_to(tmp_path / "precious")
     link = "it is a symbolic link"
     return {"link": (tmp_path / "link", link), "dangling link": (tmp_path / "dangling", link),
             "no directory": (tmp_path / "none/echod.pid", "No such file or directory"),
+            "hard link": (tmp_path / "second", "it has another name (a hard link)"),
             "directory": (tmp_path / "there", "Is a directory"),
             "fifo": (tmp_path / "fifo", "No such device or address"),
             "fifo that is read": (tmp_path / "fifo", "it is not a regular file")}
@@ -492,7 +494,7 @@ def impossible(tmp_path):
 
 @pytest.mark.parametrize("detach", [True, False], ids=["daemon", "foreground"])
 @pytest.mark.parametrize("what", ["no directory", "directory", "fifo", "fifo that is read", "link",
-                                  "dangling link"])
+                                  "dangling link", "hard link"])
 def test_pid_file_cannot_be_made(detached, tmp_path, request, what, detach):
     """73, and why; what is there stays."""
     path, why = impossible(tmp_path)[what]
