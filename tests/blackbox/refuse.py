@@ -11,8 +11,8 @@ import struct
 import sys
 
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, MODE_FILTER = 22, 38, 2
-NUMBERS = {  # the first two the same on every architecture but Alpha
-    "io_uring_setup": 425, "landlock_create_ruleset": 444,
+NUMBERS = {  # the first three the same on every architecture but Alpha
+    "io_uring_setup": 425, "io_uring_enter": 426, "landlock_create_ruleset": 444,
     "seccomp": {"x86_64": 317, "aarch64": 277, "riscv64": 277}.get(platform.machine(), 0)}
 LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06  # of struct sock_filter: BPF_LD | W | ABS, ...
 ALLOW, FAIL = 0x7fff0000, 0x00050000

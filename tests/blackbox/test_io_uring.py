@@ -56,6 +56,15 @@ def test_auto_falls_back(echod, tmp_path, error, reason):
     assert not d.lines("engine=io_uring")
 
 
+@needs_io_uring
+def test_ring_that_may_not_be_used(echod, tmp_path):
+    """A filter that lets a ring be made and not entered is found, too."""
+    d = echod(TCP4.service(tmp_path, "prefork", "auto"), prefix=refusing("EPERM:io_uring_enter"))
+    exchange(d.connect(), payload(100000))
+    (line,) = d.lines("notice: engine")
+    assert line.endswith(f'notice: engine = "auto" takes epoll: io_uring_enter: {REASONS[0][1]}')
+
+
 @needs_liburing
 @pytest.mark.parametrize("error, reason", REASONS, ids=[r[0] for r in REASONS])
 def test_named_is_refused(error, reason):
