@@ -100,12 +100,16 @@ void slots_release(struct slots *s, uint32_t i)
 	ring_if_awaited(s);
 }
 
+/* A child of the dead may take a slot over at this very moment: what is freed is taken from him
+ * before. */
 unsigned slots_free_owner(struct slots *s, pid_t owner)
 {
 	unsigned freed = 0, connections = 0;
+	pid_t me = getpid();
 
 	for (uint32_t i = 0; i < s->n; i++) {
-		if (atomic_load_explicit(&s->owner[i], memory_order_relaxed) != owner)
+		if (atomic_load_explicit(&s->owner[i], memory_order_relaxed) != owner ||
+		    !slots_give(s, i, owner, me))
 			continue;
 		freed++;
 		connections += s->slot[i].since != 0;

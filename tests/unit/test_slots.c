@@ -249,6 +249,28 @@ static void free_one(int number)
 	*(volatile pid_t *)&watched->owner[7] = 0;
 }
 
+static void give_one(int number)
+{
+	(void)number;
+	mprotect(watched->shared, slots_size(N), PROT_READ | PROT_WRITE);
+	*(volatile pid_t *)&watched->owner[7] = OTHER;
+}
+
+/* A child takes its slot over from its dead parent just before the first store to free that: then
+ * it is the child's. */
+static void what_is_given_is_not_freed(void **state)
+{
+	struct sigaction on_store = {.sa_handler = give_one, .sa_flags = (int)SA_RESETHAND};
+	uint32_t hint = 7;
+
+	watched = *state;
+	assert_int_equal(slots_claim(watched, ME, &hint), 7);
+	sigaction(SIGSEGV, &on_store, NULL);
+	mprotect(watched->shared, slots_size(N), PROT_READ);
+	assert_int_equal(slots_free_owner(watched, ME), 0);
+	assert_int_equal(watched->owner[7], OTHER);
+}
+
 /* A slot is freed just before the first store, which says that somebody waits: for nobody is
  * rung then, so who begins to wait must look again. */
 static void who_begins_to_wait_looks_again(void **state)
@@ -309,6 +331,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(patience_only_shrinks, setup, teardown),
 		cmocka_unit_test_setup_teardown(believes_nothing_that_is_shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_begins_to_wait_looks_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_given_is_not_freed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
