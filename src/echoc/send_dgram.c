@@ -131,7 +131,8 @@ static void exchange(struct talk *t, size_t size)
 	/* Until somebody has answered, a name's next address may be the right one. */
 	do
 		r = attempt(t, size, &reply);
-	while (r == 1 && reply.error != 0 && !t->answered && open_next(t, &what) == 0);
+	while ((r == 0 || (r == 1 && reply.error != 0)) && !t->answered &&
+	       open_next(t, &what) == 0);
 	if (r == 1)
 		use(t, &reply, size);
 	else if (r == 0)

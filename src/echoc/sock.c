@@ -248,6 +248,19 @@ void sock_print_options(const struct sock_conf *conf, int fd, FILE *out)
 	}
 }
 
+/* fe80::1 is on every interface. */
+static bool has_no_scope(const struct target *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const struct sockaddr_in6 *six = &t->addresses[i].in6;
+
+		if (six->sin6_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) &&
+		    six->sin6_scope_id == 0)
+			return true;
+	}
+	return false;
+}
+
 int sock_take_target(const struct options *o, const struct sock_conf *conf, int n, char *argv[],
 		     struct target *t)
 {
@@ -271,5 +284,7 @@ int sock_take_target(const struct options *o, const struct sock_conf *conf, int 
 		return -options_error(o, "%s: %s", t->port, why);
 	if (r < 0)
 		return -(int)exits_say(EXITS_NAME, o->command, "%s: %s", t->host, why);
+	if (has_no_scope(t))
+		return -options_error(o, "%s: which interface? write %s%%eth0", t->host, t->host);
 	return taken;
 }

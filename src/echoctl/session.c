@@ -179,12 +179,17 @@ enum ctl_exit session_receive(struct session *s, json_t **parameters, bool *cont
 	json_t *message = NULL, *got;
 	const char *error;
 	enum ctl_exit code = receive(s, &message);
+	json_t *complaint;
 
 	if (code != CTL_OK)
 		return code;
 	got = json_object_get(message, "parameters");
-	error = json_string_value(json_object_get(message, "error"));
-	if (error) {
+	complaint = json_object_get(message, "error");
+	error = json_string_value(complaint);
+	if (complaint && !error) {
+		code = ctl_say(CTL_PROTOCOL, "%s: that is not echod: its error has no name",
+			       s->path);
+	} else if (error) {
 		code = refused(s, error, got);
 		if (s->ctl->json)
 			ctl_print_json(message, s->ctl->watch);

@@ -173,6 +173,18 @@ def test_broken_datagrams(defect, code, text):
     assert r.code == code and text in r.err, r
 
 
+def test_silent_first_address():
+    """Where the name's first address is silent, the next one is asked."""
+    found = socket.getaddrinfo("localhost", 7, type=socket.SOCK_DGRAM)
+    if [a[4][0] for a in found] != ["::1", "127.0.0.1"]:
+        pytest.skip("localhost is not both, IPv6 first")
+    with broken.Datagram("fine") as server, \
+            socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as silent:
+        silent.bind(("::1", server.port))
+        r = echoc("send", "-u", "-W", "0.3", "localhost", server.port, "hello", "again")
+    assert (r.code, r.out, r.err) == (OK, "hello\nagain\n", ""), r
+
+
 def test_nobody_there():
     port = free_port()
     for flags in ([], ["-u"]):
@@ -189,7 +201,7 @@ def test_nobody_there():
     ["h:7:"], ["-o", "NOSUCH=1", "h"], ["-o", "IP_TTL=0", "h"], ["-o", "IP_TTL", "h"],
     ["--dscp", "64", "h"], ["--unix", "relative"], ["127.0.0.1", "nosuchport"],
     ["-S", "300.1.1.1", "127.0.0.1"], ["-S", "127.0.0.1:nosuchport", "127.0.0.1"],
-    ["-U", "-S", "relative", "/x"],
+    ["-U", "-S", "relative", "/x"], ["fe80::1", "7"],
 ], ids=" ".join)
 def test_usage(words):
     r = echoc("send", *words)

@@ -440,7 +440,7 @@ def test_full_backlog(path):
 
 
 @pytest.mark.parametrize("answer", [
-    b"", b"{", b"hello\0", b"[]\0", b"{\"parameters\":5}\0", b"\0", b"x" * 100],
+    b"", b"{", b"hello\0", b"[]\0", b"{\"parameters\":5}\0", b"{\"error\":5}\0", b"\0", b"x" * 100],
     ids=lambda a: a.decode().replace("\0", "0")[:12] or "nothing")
 def test_not_echod(path, answer):
     """What answers is not echod: an error, never a crash."""
