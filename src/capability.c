@@ -25,6 +25,7 @@
 # define SOCKETCALL UINT32_MAX
 #endif
 enum { LOWER_HALF = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0 };
+enum { CAPABILITIES = 32 * _LINUX_CAPABILITY_U32S_3 /* no kernel has more */ };
 
 #define FIELD(name)  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
 #define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
@@ -75,6 +76,17 @@ static int give_up(void)
 	if (errno != EPERM || has_more_than(1u << CAP_NET_BIND_SERVICE))
 		return -EPERM;
 	return forbid_bind();
+}
+
+void capability_bound(void)
+{
+	int there = 0;
+
+	for (unsigned long c = 0; c < CAPABILITIES && there >= 0; c++) {
+		there = prctl(PR_CAPBSET_READ, c, 0, 0, 0);
+		if (there > 0) /* only who has CAP_SETPCAP may */
+			there = prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+	}
 }
 
 int capability_drop(void)

@@ -190,8 +190,10 @@ static int change_user(const struct identity *id)
 
 int process_drop_privileges(const struct identity *identity)
 {
-	int r = change_user(identity);
+	int r;
 
+	capability_bound();
+	r = change_user(identity);
 	return r < 0 ? r : capability_drop();
 }
 
