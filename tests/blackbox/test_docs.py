@@ -131,6 +131,38 @@ def test_range_of_key(key, allowed):
     check_allowed(KEYS[key], allowed[key])
 
 
+def bounds(allowed):
+    """{path: (lowest, highest)} of what is a number, a size or a time."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+    found = {}
+    for key, text in allowed.items():
+        match = re.search(r"^(?:an integer|a number|a size|whole seconds|seconds).*?"
+                          r"(-?[\d.]+)([KMGT]?) to (-?[\d.]+)([KMGT]?)", text)
+        if match:
+            low, small, high, large = match.groups()
+            found[key] = tuple(float(n) if "." in n else int(n) * units.get(unit, 1)
+                               for n, unit in ((low, small), (high, large)))
+    return found
+
+
+@pytest.mark.parametrize("end, step, fits", [(0, 0, True), (0, -1, False), (1, 0, True),
+                                             (1, 1, False)],
+                         ids=["lowest", "lower", "highest", "higher"])
+def test_ends_of_ranges(allowed, end, step, fits):
+    """What is said to be the lowest and the highest is taken, and what is beyond them is not."""
+    values = {key: ends[end] + step for key, ends in bounds(allowed).items()
+              if fits or ends[end] + step != 0 or "0, or" not in allowed[key]}
+    assert len(values) > 50
+    words = []
+    for key, value in values.items():
+        service = 1 if ".udp." in key else 0
+        words += ["-o", f"{key.replace('[]', f'[{service}]')}={value}"]
+    done = run(*listens(words), "--check")
+    refused = {re.sub(r"services\[\d\]", "services[]", path) for path in
+               re.findall(r"^-o: ([\w.\[\]]+): \S+ is (?:out of range|not allowed)", done.stderr, re.M)}
+    assert refused == (set() if fits else set(values)), done.stderr
+
+
 @pytest.mark.parametrize("key", sorted(KEYS))
 def test_default_of_key(key):
     """The documented default changes nothing when it is given."""
