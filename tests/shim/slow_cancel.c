@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-enum { LATE = 400 /* ms */ };
+enum { LATE = 1200 /* ms */ };
 
 static long milliseconds(void)
 {
