@@ -306,8 +306,8 @@ bool acceptor_take(struct acceptor *a, size_t i, struct client *client)
 
 /* To ask an empty listener costs nearly as much as a client: take one, and more only while
  * clients come faster than that, so that one is there at wait after wait. */
-void acceptor_take_some(struct acceptor *a, size_t i,
-			void (*taken)(void *arg, const struct client *client), void *arg)
+unsigned acceptor_take_some(struct acceptor *a, size_t i,
+			    void (*taken)(void *arg, const struct client *client), void *arg)
 {
 	struct client client;
 	unsigned n = 0;
@@ -323,6 +323,7 @@ void acceptor_take_some(struct acceptor *a, size_t i,
 		a->accepts = 1;
 	else if (a->accepts < ACCEPTS)
 		a->accepts *= 2;
+	return n;
 }
 
 void acceptor_left(struct acceptor *a)

@@ -72,9 +72,9 @@ enum accepted acceptor_ready(struct acceptor *a, size_t *i);
  * none is there, or none may be taken now. */
 bool acceptor_take(struct acceptor *a, size_t i, struct client *client);
 
-/* A listener has clients: call TAKEN(ARG, client) for some of them. */
-void acceptor_take_some(struct acceptor *a, size_t i,
-			void (*taken)(void *arg, const struct client *client), void *arg);
+/* A listener has clients: call TAKEN(ARG, client) for some of them.  Returns how many. */
+unsigned acceptor_take_some(struct acceptor *a, size_t i,
+			    void (*taken)(void *arg, const struct client *client), void *arg);
 
 /* Wait for a client, or for the watched descriptor.  ACCEPT_STOP: told to stop, and
  * nobody that we alone were woken for is left behind; at once if we were told before: whoever

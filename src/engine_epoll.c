@@ -27,7 +27,8 @@
 
 enum {
 	EVENTS = 512, /* that one epoll_wait(2) may return */
-	BATCH = 64    /* datagrams answered before the others get their turn */
+	BATCH = 64,   /* datagrams answered before the others get their turn */
+	TURN = 8      /* clients after which it is the turn of another executor that sleeps */
 };
 
 /* One executor's reactor. */
@@ -38,6 +39,7 @@ struct loop {
 	struct wheel wheel;
 	struct alarm alarm;
 	struct dgram *dgram; /* NULL: streams */
+	unsigned clients;    /* taken since the listeners were watched anew */
 	struct epoll_event events[EVENTS];
 };
 
@@ -126,10 +128,22 @@ static void add(void *arg, const struct client *client)
 	settle(l, e, CONN_READ);
 }
 
+/* Of all who sleep the kernel wakes who has watched the listener longest, always the same if it is
+ * quick: that one would have all the clients, and serve them alone when they talk at once.  To
+ * watch anew is to stand behind the others. */
+static void stand_behind(struct loop *l, unsigned clients)
+{
+	l->clients += clients;
+	if (l->clients < TURN || !l->acceptor.armed)
+		return;
+	l->clients = 0;
+	acceptor_resume(&l->acceptor);
+}
+
 static void on_listener(struct loop *l, size_t i)
 {
 	if (!l->dgram) {
-		acceptor_take_some(&l->acceptor, i, add, l);
+		stand_behind(l, acceptor_take_some(&l->acceptor, i, add, l));
 		return;
 	}
 	dgram_answer(l->dgram, i, BATCH);

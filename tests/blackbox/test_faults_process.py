@@ -213,6 +213,26 @@ def test_one_wakes_for_a_client(echod, tmp_path, engine):
     assert each < 4
 
 
+def open_sockets(pid):
+    return sum("socket:" in os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd"))
+
+
+@pytest.mark.skipif(bool(SANITIZE), reason="a sanitizer's threads sleep and wake as they like")
+@pytest.mark.parametrize("engine", ["epoll", "io_uring"])
+def test_clients_are_spread(echod, tmp_path, engine):
+    """One client after the other comes to four workers and stays: they share them."""
+    if engine == "io_uring" and io_uring_refused():
+        pytest.skip(io_uring_refused())
+    d = echod(TCP4.service(tmp_path, "prefork", engine, workers=4))
+    before = {p: open_sockets(p) for p in d.workers()}
+    for _ in range(400):
+        ping(d.connect())
+    shares = [open_sockets(p) - n for p, n in before.items()]
+    print(shares)
+    assert sum(shares) == 400
+    assert 80 <= min(shares) <= max(shares) <= 120
+
+
 # --- more than 32 bits
 
 @pytest.mark.slow
