@@ -189,6 +189,7 @@ void crew_start(struct crew *c, uint64_t now)
 			stats_add(own_block(c), C_SPAWN_FAILED, 1);
 			log_event(EVENT_WORKER_NOT_STARTED, F_TEXT(SERVICE, c->name),
 				  F_NUMBER(WORKER, i + 1), F_NUMBER(ERRNO, -pid));
+			m->started = now; /* that a worker lived long is no reason to hurry now */
 			plan(m, now);
 			if (m->start_at == now)
 				m->start_at = now + BACKOFF_FIRST;

@@ -333,16 +333,18 @@ static int prepare(struct run *run)
 static int start(struct run *run, struct conf *conf)
 {
 	struct problems problems = {.n = 0};
-	int r = watch_all(run);
+	int r = watch_all(run), told;
 
 	if (r >= 0)
 		r = conf->sandbox == SANDBOX_OFF ? 0 : sandbox_find(&run->s.env.sandbox);
 	if (r >= 0)
 		r = logger_start(&run->logger, conf->log.target,
 				 conf->sandbox == SANDBOX_OFF ? NULL : &run->s.env.sandbox);
-	if (manager_open(&run->s.manager) < 0)
-		log_warn("NOTIFY_SOCKET is no address of a socket: nobody is told when echod is "
-			 "ready");
+	told = manager_open(&run->s.manager);
+	if (told < 0)
+		log_warn("NOTIFY_SOCKET %s%s: nobody is told when echod is ready",
+			 told == -EINVAL ? "is no address of a socket" : "cannot be used: ",
+			 told == -EINVAL ? "" : strerror(-told));
 	if (r >= 0)
 		r = prepare(run);
 	if (r >= 0)

@@ -166,6 +166,22 @@ def test_supervisor_cannot_fork(echod, tmp_path, shim):
     assert shim.fork_left == 0
 
 
+def test_workers_are_tried_ever_more_slowly(echod, tmp_path, shim):
+    """No worker can be made at all: the pauses double up to half a second."""
+    d = echod(Cell("prefork", "epoll", TCP4).service(tmp_path, workers=4), env=shim.env,
+              ready=False)
+    d.expect_error("fork|worker")
+    shim.set(fork_skip=2, fork_errno=errno.EAGAIN, fork_left=FOREVER)
+    d.spawn()
+    wait_for("workers to be tried", lambda: shim.did_fork > 4 * 6, 5.0)
+    before = shim.did_fork
+    time.sleep(1.5)
+    assert shim.did_fork - before <= 4 * 5, "a hundred times a second, each"
+    shim.calm()
+    d.wait_line("ready: ")
+    ping(d.connect())
+
+
 @pytest.mark.slow
 def test_reload_cannot_fork(echod, tmp_path, shim):
     """A reload for which no worker can be started does not cost the service."""

@@ -6,12 +6,13 @@ import os
 import socket
 import stat
 import struct
+import subprocess
 
 import pytest
 
 import procs
 from grid import DATAGRAM_PAIRS, STREAM_PAIRS, TCP4, TRANSPORTS, UDP4, Cell, have_mptcp
-from harness import SLOW, wait_for
+from harness import ECHOD, SLOW, wait_for
 from pid1 import Manager
 from talk import ping, receive
 from test_reload import Churn
@@ -588,3 +589,13 @@ def test_bad_notify_socket(echod, tmp_path):
     d = echod(TCP4.service(tmp_path), env={"NOTIFY_SOCKET": "relative/path"})
     assert d.lines("NOTIFY_SOCKET")
     ping(d.connect())
+
+
+def test_notify_socket_is_not_blamed(tmp_path):
+    """Without a descriptor for it the address is as good as ever."""
+    done = subprocess.run(
+        ["prlimit", "--nofile=8:8", "--", ECHOD, "--listen", "tcp:127.0.0.1:0"],
+        env=dict(os.environ, NOTIFY_SOCKET=str(tmp_path / "nobody")), text=True, timeout=30,
+        stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 71
+    assert "NOTIFY_SOCKET cannot be used: Too many open files" in done.stderr
