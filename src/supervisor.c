@@ -342,9 +342,7 @@ static int start(struct run *run, struct conf *conf)
 				 conf->sandbox == SANDBOX_OFF ? NULL : &run->s.env.sandbox);
 	told = manager_open(&run->s.manager);
 	if (told < 0)
-		log_warn("NOTIFY_SOCKET %s%s: nobody is told when echod is ready",
-			 told == -EINVAL ? "is no address of a socket" : "cannot be used: ",
-			 told == -EINVAL ? "" : strerror(-told));
+		log_warn("NOTIFY_SOCKET: %s: systemd is not told anything", strerror(-told));
 	if (r >= 0)
 		r = prepare(run);
 	if (r >= 0)

@@ -299,6 +299,27 @@ def test_manual_pages_are_well_written(path):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")
+@pytest.mark.parametrize("path", [ECHOC_1, ECHOCTL_1, ECHOD_8, CONF_5, JOURNAL_7],
+                         ids=lambda p: p.name)
+def test_manual_pages_read_as_written(path):
+    """No word of a heading is taken for a macro, as groff takes `In', and quotations are whole."""
+    text = subprocess.run(["groff", "-mdoc", "-Tutf8", "-P-cbou", "-rLL=200n", str(path)],
+                          text=True, capture_output=True, check=True).stdout
+    for heading in re.findall(r"^\.S[hs] (.+)", path.read_text(), re.M):
+        assert heading.replace(r"\&", "") in text, heading
+    assert not re.findall(r"‘[^’]*‘", text)
+
+
+@pytest.mark.parametrize("path", [README, TOP / "SECURITY.md"], ids=lambda p: p.name)
+def test_package_has_what_its_documents_name(path):
+    """Of what is for who runs echod and not for who changes it."""
+    packed = (TOP / "debian/echod.docs").read_text().split()
+    assert path.name in packed
+    named = set(re.findall(r"\]\((docs/[\w./]+)\)", path.read_text()))
+    assert named and not sorted(named - set(packed))
+
+
 @pytest.mark.parametrize("command", ["send", "ping", "path", "load", "compare"])
 def test_manual_page_has_every_option_of_the_client(command):
     """What --help of a subcommand lists is in echoc(1), and the exit codes are."""

@@ -598,4 +598,4 @@ def test_notify_socket_is_not_blamed(tmp_path):
         env=dict(os.environ, NOTIFY_SOCKET=str(tmp_path / "nobody")), text=True, timeout=30,
         stderr=subprocess.PIPE, check=False)
     assert done.returncode == 71
-    assert "NOTIFY_SOCKET cannot be used: Too many open files" in done.stderr
+    assert "NOTIFY_SOCKET: Too many open files" in done.stderr

@@ -87,6 +87,8 @@ def test_purge(fresh, roots):
     fresh.write("/etc/echod/second.conf",
                 file_of(one_service(protocol="unix", listen="/run/echod-second/s")))
     fresh.systemctl("enable", "--now", "echod@second.service")
+    fresh.systemctl("start", "echod@without-a-file.service", check=False)
+    assert "echod@without" in fresh.systemctl("--failed", "-q").stdout
     fresh.run("apt-get", "-q", "purge", "-y", "echod", timeout=120)
     out = fresh.run("find", "/", "-xdev", "-name", "*echod*", "-not", "-path", "/opt/echod*",
                     "-not", "-path", "/proc/*", "-not", "-path", "/sys/*").stdout.split()
@@ -98,4 +100,5 @@ def test_purge(fresh, roots):
     wait_for("the end of its processes", lambda: not fresh.members(), 2.0)
     for unit in ("echod.service", "echod.socket", "echod@second.service"):
         assert enabled(fresh, unit) in ("", "not-found", "disabled"), unit
+    assert fresh.systemctl("--failed", "-q").stdout == ""
     assert "echod" not in fresh.run("dpkg-query", "-W", "-f", "${Package} ${Status}\n").stdout
