@@ -58,7 +58,7 @@ struct load_counts {
 	uint64_t damages[N_DAMAGES];
 	uint64_t lost;       /* datagrams without an answer */
 	uint64_t duplicated; /* answers of datagrams that came again, or after their time */
-	uint64_t reordered;  /* answers of datagrams that overtook others */
+	uint64_t reordered;  /* answers of datagrams that came after those of later ones */
 };
 
 /* What one second was like. */

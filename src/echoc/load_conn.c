@@ -210,7 +210,7 @@ void load_conn_refill(struct load_thread *t, struct load_conn *c)
 	if (one) {
 		if (!may_start(t, c))
 			return;
-		c->sent = c->received = c->target = 0;
+		c->sent = c->received = c->target = c->newest = 0;
 		load_conn_open(t, c);
 		if (c->state == LOAD_IDLE)
 			return; /* the message is still due */
@@ -267,7 +267,7 @@ static void tick_idle(struct load_thread *t, struct load_conn *c)
 	if (t->now < c->retry || (c->tried && !t->running))
 		return;
 	if (!t->connect_each) {
-		c->sent = c->received = c->target = 0;
+		c->sent = c->received = c->target = c->newest = 0;
 		load_conn_open(t, c);
 	}
 	load_conn_refill(t, c);
@@ -322,6 +322,8 @@ void load_conn_give_up(struct load_thread *t, struct load_conn *c)
 		load_stream_conclude(t, c);
 	if (t->stream)
 		load_conn_waited(t, c);
+	else
+		load_dgram_give_up(t, c);
 	t->counts.unsent += c->owed;
 	c->owed = 0;
 	load_conn_close(t, c);

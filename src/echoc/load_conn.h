@@ -37,6 +37,7 @@ struct load_conn {
 	uint64_t target;   /* bytes to send: the end of the last message in flight */
 	uint64_t sent;     /* bytes */
 	uint64_t received; /* bytes, all of them verified */
+	uint64_t newest;   /* the begin of the newest datagram that came back */
 	int64_t active;    /* ns: the last progress */
 	uint64_t started;  /* messages in its whole life */
 	uint64_t owed;     /* messages that are due and wait for a place in flight */
@@ -149,6 +150,7 @@ void load_stream_stalled(struct load_thread *t, struct load_conn *c);
 void load_dgram_push(struct load_thread *t, struct load_conn *c);
 void load_dgram_pull(struct load_thread *t, struct load_conn *c);
 void load_dgram_expire(struct load_thread *t, struct load_conn *c);
+void load_dgram_give_up(struct load_thread *t, const struct load_conn *c);
 
 /* The thread's program. */
 void *load_thread_main(void *thread);

@@ -60,11 +60,14 @@ static struct load_message *match(struct load_thread *t, struct load_conn *c, si
 	for (uint32_t i = 0; i < c->in_flight - c->unsent; i++) {
 		struct load_message *m = flight(t, c, i);
 
-		if (is(t, c, m, n)) {
-			if (i > 0 && !flight(t, c, 0)->done)
-				t->counts.reordered++;
-			return m;
-		}
+		if (!is(t, c, m, n))
+			continue;
+		/* One that overtakes what is lost, or late, does not know which. */
+		if (m->begin < c->newest)
+			t->counts.reordered++;
+		else
+			c->newest = m->begin;
+		return m;
 	}
 	return NULL;
 }
@@ -142,6 +145,15 @@ void load_dgram_pull(struct load_thread *t, struct load_conn *c)
 		if (c->in_flight == 0)
 			return; /* most often: the call that says EAGAIN is saved */
 	}
+}
+
+void load_dgram_give_up(struct load_thread *t, const struct load_conn *c)
+{
+	if (atomic_load_explicit(&t->shared->stop, memory_order_relaxed))
+		return; /* nobody had the patience to wait for them */
+	for (uint32_t i = 0; i < c->in_flight - c->unsent; i++)
+		if (!c->ring[(c->head + i) & t->shared->ring_mask].done)
+			t->counts.lost++;
 }
 
 void load_dgram_expire(struct load_thread *t, struct load_conn *c)

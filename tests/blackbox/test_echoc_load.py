@@ -269,6 +269,17 @@ def test_damaged_datagrams(defect, code, part, name):
         assert "a message of 4096 was cut at 2048" in result["damages"][0]["text"]
 
 
+def test_a_loss_is_nothing_else():
+    """What is not back is lost, all of it, and nothing overtook it."""
+    with broken.Datagram("loses") as s:
+        r = echoc("load", "--udp", "--json", "-c", "1", "-w", "4", "-r", "300", "-d", "0.5",
+                  "--warmup", "0", "--timeout", "0.3", *s.words)
+    o = r.json()
+    assert 0 < o["received"] < o["sent"], r
+    assert o["datagrams"] == {"lost": o["sent"] - o["received"], "duplicated": 0,
+                              "reordered": 0}, r
+
+
 def test_silence_from_the_begin():
     """Where nothing comes back in the warm-up already, nothing is measured, and all is not well."""
     with broken.Datagram("never_answers") as s:
