@@ -26,9 +26,10 @@
 #include <unistd.h>
 
 enum {
-	RETRY = 100,  /* ms between looks while the system is out of something */
-	ACCEPTS = 8,  /* clients taken before the connections get their turn */
-	REFUSALS = 64 /* clients in a row that may be refused while one is looked for */
+	RETRY = 100,   /* ms between looks while the system is out of something */
+	ACCEPTS = 8,   /* clients taken before the connections get their turn */
+	REFUSALS = 64, /* clients in a row that may be refused while one is looked for */
+	FAILURES = 64  /* in a row that may each be one client's own */
 };
 
 /* What an error of accept4(2) means.  The manual page wants network errors of the new
@@ -169,7 +170,7 @@ static void failed(struct acceptor *a, int error)
 	while (row->error && row->error != error)
 		row++;
 	stats_add(a->executor->stats, row->counter, 1);
-	if (!row->shortage)
+	if (!row->shortage && ++a->failures < FAILURES)
 		return;
 	rest(a, "accept", error);
 	if (!a->troubled)
@@ -178,8 +179,7 @@ static void failed(struct acceptor *a, int error)
 }
 
 /* Close the connection of a client that nobody serves: with RST, or else with FIN, if what has
- * come can be read first.  With the service's SO_LINGER who lets the FIN unanswered would hold us,
- * refused as he is. */
+ * come can be read first; without SO_LINGER, or who does not acknowledge that would hold us. */
 static void dismiss(int fd, bool reset)
 {
 	struct linger how = {.l_onoff = reset, .l_linger = 0};
@@ -205,8 +205,7 @@ static void turn_away(struct acceptor *a, int fd)
 		  F_TEXT(STATE, "are turned away"));
 }
 
-/* Options that accept(2) does not copy from the listener.  One that fails is worth a line
- * and no more: the client is served all the same. */
+/* Options that accept(2) does not copy.  One that fails is worth a line, and he is served. */
 static void set_options(const struct worker *w, size_t i, int fd)
 {
 	const struct sockopt_row *row;
@@ -243,6 +242,8 @@ static int take_off(struct acceptor *a, size_t i, struct address *peer)
 	peer->len = sizeof(*peer) - offsetof(struct address, sa);
 	fd = accept4(a->executor->endpoints[i].fd, &peer->sa, &peer->len,
 		     SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0 || errno == EAGAIN)
+		a->failures = 0;
 	if (fd >= 0 && a->troubled) {
 		a->troubled = false;
 		acceptor_resume(a);

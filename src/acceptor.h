@@ -38,6 +38,7 @@ struct acceptor {
 	int ep;                /* -1: bare */
 	bool armed;            /* the listeners are in the set */
 	bool troubled;         /* the latest accept failed for lack of something */
+	unsigned failures;     /* of accept in a row that were no lack of anything */
 	uint64_t retry_at;     /* ms: when to look again although nothing rang; 0 = no need */
 	_Atomic unsigned open; /* connections of this executor; a thread that serves one
 			       * takes itself off */

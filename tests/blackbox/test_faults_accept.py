@@ -80,6 +80,25 @@ def test_passing_errors_quick(echod, tmp_path, shim, error):
     assert shim.did_accept == 5
 
 
+@stream_grid("tcp4", quick=("tcp4",))
+def test_passing_errors_that_stay(echod, cell, tmp_path, shim):
+    """A security module that forbids accept takes nobody out of the backlog: no CPU is used, and
+    when it is over the client is served."""
+    d = echod(cell.service(tmp_path), env=shim.env)
+    shim.set(accept_errno=errno.EPERM, accept_left=FOREVER)
+    s = d.connect()
+    s.sendall(b"x")
+    time.sleep(0.5)
+    before, cpu = shim.did_accept, procs.cpu_seconds(d.tree())
+    assert before > 0
+    time.sleep(1.0)
+    assert shim.did_accept - before < SPINNING
+    assert procs.cpu_seconds(d.tree()) - cpu <= 0.05 * SLOW + 0.02
+    shim.calm()
+    assert s.recv(1) == b"x"
+    assert len([x for x in d.log().splitlines() if " info: " not in x]) < 10
+
+
 @pytest.mark.parametrize("model,what", [("fork", "fork"), ("thread", "thread")])
 @pytest.mark.parametrize("error", ["EAGAIN", "ENOMEM"])
 def test_cannot_spawn(echod, tmp_path, shim, model, what, error):
