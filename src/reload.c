@@ -11,8 +11,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { UP_WITHIN = 20000 /* ms for the new workers to come up before the answer is no */ };
+enum {
+	DRAINING_MOST = 8, /* old crews of a service that may still drain when a reload begins */
+	UP_WITHIN = 20000  /* ms for the new workers to come up before the answer is no */
+};
 
 int reload_request(struct supervisor *s, reload_done *done, void *arg)
 {
@@ -79,6 +83,26 @@ static void refuse(struct supervisor *s, const struct problems *problems)
 	if (s->ready)
 		manager_ready(&s->manager);
 	answer_all(s, false, problems);
+}
+
+/* The old crews that drain, of the service that has most of them. */
+static unsigned draining_crews(const struct supervisor *s)
+{
+	unsigned most = 0;
+
+	for (const struct crew *c = s->crews; c; c = c->next) {
+		unsigned n = 0;
+
+		for (const struct crew *d = c; d; d = d->next)
+			n += d->draining && strcmp(d->name, c->name) == 0;
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
+bool reload_due(const struct supervisor *s)
+{
+	return s->reload.wanted && draining_crews(s) < DRAINING_MOST;
 }
 
 bool reload_now(struct supervisor *s, uint64_t now)

@@ -37,6 +37,9 @@ int reload_request(struct supervisor *s, reload_done *done, void *arg);
 /* ARG does not wait any more. */
 void reload_forget(struct supervisor *s, const void *arg);
 
+/* Is a reload wanted, and few enough of what older ones have replaced still there? */
+bool reload_due(const struct supervisor *s);
+
 /* Read the configuration anew and put it in force if it is right.  Returns whether it is in
  * force now; if it is not, all who waited have been told why. */
 bool reload_now(struct supervisor *s, uint64_t now);

@@ -31,13 +31,12 @@
 #include <unistd.h>
 
 enum {
-	CHECK = 1000,      /* ms between the regular looks at the workers' beats */
-	DRAINING_MOST = 8, /* old crews that may still drain when a reload begins */
-	ONE_STOP = 100,    /* ms: signals closer than that are one request: timeout(1) sends
+	CHECK = 1000,   /* ms between the regular looks at the workers' beats */
+	ONE_STOP = 100, /* ms: signals closer than that are one request: timeout(1) sends
 			    * one to the child and one to its group */
-	LAST_CALL = 50,    /* ms from the order to drain until listeners are shut: whoever has
+	LAST_CALL = 50, /* ms from the order to drain until listeners are shut: whoever has
 			    * connected before is taken by a worker that has time */
-	LAG = 5            /* ms: timer_now() is as exact as a tick, the alarm more so */
+	LAG = 5         /* ms: timer_now() is as exact as a tick, the alarm more so */
 };
 
 /* The supervisor and its loop. */
@@ -50,15 +49,6 @@ struct run {
 	uint64_t stop_at;  /* ms, when it was first told to stop */
 	uint64_t check_at; /* ms */
 };
-
-static unsigned draining_crews(const struct supervisor *s)
-{
-	unsigned n = 0;
-
-	for (const struct crew *c = s->crews; c; c = c->next)
-		n += c->draining;
-	return n;
-}
 
 static void stop(struct run *run, uint64_t now)
 {
@@ -259,7 +249,7 @@ static int on_post(sd_event_source *source, void *arg)
 	uint64_t when;
 
 	(void)source;
-	if (run->s.reload.wanted && draining_crews(&run->s) < DRAINING_MOST)
+	if (reload_due(&run->s))
 		reload(run);
 	when = look_over(run, timer_now());
 	tell_if_ready(run);

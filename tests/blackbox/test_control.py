@@ -41,10 +41,10 @@ def daemon(echod, tmp_path, path):
     return make
 
 
-def stall(d):
+def stall(d, service=None):
     """A client that reads nothing, when all buffers are full: its worker cannot finish
     draining."""
-    s = d.connect()
+    s = d.connect(service)
     push_until_stuck(s, 256 << 20)
     return s
 
@@ -441,6 +441,21 @@ def test_reload_that_has_to_wait(daemon, tmp_path, path):
         assert line.call("GetStatus")["parameters"]["pid"] == d.pid
     for line in [*waiting, *crowd]:
         line.close()
+    for s in stalled:
+        s.close()
+
+
+def test_reload_of_many_services_does_not_wait(daemon, tmp_path, path):
+    """One reload of nine services leaves one generation of each, and not nine."""
+    d = daemon(*[TCP4.service(tmp_path, "iterative", "epoll", name=f"s{i}") for i in range(9)])
+    stalled = [stall(d, service) for service in d.services]
+    start = time.monotonic()
+    for i in range(2):
+        for service in d.services:
+            service.keys["backlog"] = 100 + i
+        d.write_conf()
+        assert call(path, "Reload") == {"parameters": {}}
+    assert time.monotonic() - start < 20, "it has waited for shutdown_timeout, 30 s"
     for s in stalled:
         s.close()
 
