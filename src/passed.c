@@ -268,6 +268,8 @@ size_t passed_discard(struct passed *p, struct notify *n)
 		log_event(EVENT_LEFTOVER, F_TEXT(ADDRESS, address_format(&s->address, text)),
 			  F_TEXT(TEXT, "kept by the service manager, is not needed any more"));
 		notify_fd_remove(n, s->name);
+		if ((s->dev || s->ino) && s->protocol >= 0 && has_its_file(s))
+			unlink(s->address.un.sun_path);
 		/* The manager has it too for a moment: nobody is to wait in its backlog. */
 		if (s->protocol >= 0 && protocols[s->protocol].stream)
 			shutdown(s->fd, SHUT_RDWR);

@@ -61,8 +61,8 @@ struct passed_socket *passed_next(const struct passed *p, const struct passed_so
  * Returns BUF. */
 const char *passed_describe(const struct passed *p, char *buf, size_t size);
 
-/* Close those stored ones that are not wanted, and have the manager forget them.  Returns how
- * many they were. */
+/* Close those stored ones that are not wanted, have the manager forget them, and remove their
+ * files.  Returns how many they were. */
 size_t passed_discard(struct passed *p, struct notify *n);
 
 /* The name under which the socket FD goes into the store; DEV and INO of the file of a UNIX

@@ -481,6 +481,20 @@ def test_file_is_lost(echod, manager, tmp_path, name, what):
     ping(client(d))
 
 
+@pytest.mark.parametrize("name", ["unix", "unix-dgram"])
+def test_file_goes_with_its_service(echod, manager, tmp_path, name):
+    """What the next run does not want any more leaves no file that leads to nobody."""
+    service, other = TRANSPORTS[name].service(tmp_path, name="gone"), TCP4.service(tmp_path)
+    d = manager.start(echod(service, other, ready=False))
+    wait_stored(manager, 2)
+    manager.stop(d)
+    assert os.path.exists(service.address)
+    d.write_conf([other])
+    manager.start(d)
+    wait_stored(manager, 1)
+    assert not os.path.exists(service.address)
+
+
 def test_abstract_name(echod, manager, tmp_path):
     service = TRANSPORTS["unix"].service(tmp_path)
     service.listen, service.address = f"@{tmp_path}", f"\0{tmp_path}"
