@@ -64,6 +64,15 @@ static char *map(size_t size)
 	return memory;
 }
 
+/* Without room for it the kernel does not hand out the descriptors either that a UNIX client may
+ * pass, unix(7): where only a report would have a use for what it tells, there is none. */
+static size_t room_for_control(const struct service_conf *conf)
+{
+	return protocols[conf->protocol].local && conf->respond != RESPOND_REPORT
+		       ? 0
+		       : DGRAM_CONTROL_IN;
+}
+
 int dgram_init(struct dgram *d, struct executor *ex)
 {
 	const struct udp_conf *udp = &ex->worker->conf->udp;
@@ -71,6 +80,7 @@ int dgram_init(struct dgram *d, struct executor *ex)
 
 	*d = (struct dgram){.executor = ex,
 			    .responder = &responders[ex->worker->conf->respond],
+			    .control = room_for_control(ex->worker->conf),
 			    .batch = udp->batch};
 	d->limit = d->batch < FIRST ? d->batch : FIRST;
 	d->headers = calloc(d->batch, sizeof(*d->headers));
@@ -108,7 +118,7 @@ static unsigned receive(struct dgram *d, int fd)
 	for (unsigned i = 0; i < d->limit; i++) {
 		d->headers[i].msg_hdr.msg_namelen = sizeof(struct address) -
 						    offsetof(struct address, sa);
-		d->headers[i].msg_hdr.msg_controllen = DGRAM_CONTROL_IN;
+		d->headers[i].msg_hdr.msg_controllen = d->control;
 	}
 	d->error = 0;
 	for (int errors = 0; errors < ERRORS; errors++) {

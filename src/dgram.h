@@ -20,6 +20,7 @@ struct dgram {
 	struct dgram_out out;
 	const struct responder *responder;
 	const struct address *local; /* of the endpoint that is read */
+	size_t control;              /* bytes for what the kernel tells of a datagram */
 	struct mmsghdr *headers;     /* a header and a place for each datagram of a batch, */
 	struct place *places;
 	char *memory;   /* and there for the largest that there is; pages that none has used */

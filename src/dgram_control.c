@@ -6,6 +6,7 @@
 #include <netinet/udp.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static void read_pktinfo(const struct cmsghdr *c, struct question *q)
 {
@@ -52,6 +53,19 @@ static void read_fact(const struct cmsghdr *c, struct question *q)
 	}
 }
 
+/* Descriptors that a UNIX client has passed are ours now, and of no use. */
+static void drop_rights(const struct cmsghdr *c)
+{
+	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < n; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+		close(fd);
+	}
+}
+
 /* IPv4 on an IPv6 socket that serves both: the kernel gives the source as ::ffff:192.0.2.1
  * and the destination in both forms.  The rules are IPv4's, and so is the answer. */
 static void unmap(struct question *q)
@@ -83,6 +97,8 @@ size_t dgram_control_read(struct msghdr *msg, struct question *q)
 			read_pktinfo6(c, q);
 		else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
 			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+		else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			drop_rights(c);
 		else
 			read_fact(c, q);
 	}

@@ -2,6 +2,7 @@
 """One datagram in, the same datagram out: UDP on loopback, and UNIX datagrams."""
 
 import errno
+import os
 import select
 import socket
 import time
@@ -201,6 +202,19 @@ def test_name_of_another_service(echod, cell, tmp_path, peers, later):
         d.wait_count("refused_own_port", 1, service="two")
     peers(one).echo(b"fence")
     assert d.count("datagrams_in", service="one") == 2
+
+
+@datagram_grid("unix-dgram")
+@pytest.mark.parametrize("respond", ["echo", "report", "discard"])
+def test_passed_descriptors(echod, cell, tmp_path, respond):
+    """A UNIX client that passes descriptors with its datagrams leaves none to the worker."""
+    d = echod(cell.service(tmp_path, respond=respond))
+    before = {p: len(os.listdir(f"/proc/{p}/fd")) for p in d.workers()}
+    with d.connect() as s, open(os.devnull, "rb") as waste:
+        for _ in range(100):
+            socket.send_fds(s, [b"x" * 1000], [waste.fileno()] * 20)
+    d.wait_count("datagrams_in", 100)
+    assert {p: len(os.listdir(f"/proc/{p}/fd")) for p in d.workers()} == before
 
 
 @datagram_grid("udp4")
