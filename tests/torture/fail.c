@@ -147,7 +147,7 @@ FAIL(int, fstat, (int fd, struct stat *st), (fd, st), -1)
 FAIL(int, lstat, (const char *path, struct stat *st), (path, st), -1)
 FAIL(int, stat, (const char *path, struct stat *st), (path, st), -1)
 FAIL(int, unlink, (const char *path), (path), -1)
-FAIL(int, chmod, (const char *path, mode_t m), (path, m), -1)
+FAIL(int, fchmodat, (int at, const char *path, mode_t m, int flags), (at, path, m, flags), -1)
 FAIL(ssize_t, getrandom, (void *p, size_t n, unsigned f), (p, n, f), -1)
 FAIL(void *, mmap, (void *a, size_t n, int p, int f, int fd, off_t o), (a, n, p, f, fd, o),
      MAP_FAILED)

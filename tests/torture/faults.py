@@ -69,7 +69,7 @@ FAULTS = {
     "lstat": ["EACCES"],
     "stat": ["EACCES"],
     "unlink": ["EACCES"],
-    "chmod": ["EPERM"],
+    "fchmodat": ["EPERM"],
     "fchmod": ["EPERM"],
     "chdir": ["EACCES"],
     "getcwd": ["ENOENT", "EACCES"],

@@ -269,7 +269,7 @@ class Detached(Logged):
     name = "detached"
     calls = ("fork", "dup2", "openat", "flock", "ftruncate", "pwrite", "fchmod", "chdir", "getcwd",
              "pipe2", "poll", "read", "open", "fstat", "lstat", "stat", "unlink", "connect", "socket",
-             "bind", "chmod", *IDENTITY)
+             "bind", "fchmodat", *IDENTITY)
     fits = one_of("prefork-epoll-tcp4", "prefork-epoll-unix", "iterative-epoll-unix-dgram",
                   "fork-blocking-tcp4")
     TARGET = "stderr" if harness.SANITIZE else "syslog"  # a sanitizer's words are to be found
