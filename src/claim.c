@@ -41,13 +41,19 @@ bool claim_v6only(const struct service_conf *service)
 	return !v6only_option(service)->set || v6only_option(service)->number != 0;
 }
 
-/* The first listener at ADDRESS, if nobody has claimed it yet, or NULL. */
-static struct listener *find(struct listener *list, enum protocol protocol,
+bool claim_same_families(const struct listener *l, const struct service_conf *service)
+{
+	return l->asked.sa.sa_family != AF_INET6 ||
+	       claim_v6only(l->service) == claim_v6only(service);
+}
+
+/* The first listener for SERVICE at ADDRESS, if nobody has claimed it yet, or NULL. */
+static struct listener *find(struct listener *list, const struct service_conf *service,
 			     const struct address *address)
 {
 	for (struct listener *l = list; l; l = l->next)
-		if (l->protocol == protocol && l->share == 0 && !l->wanted &&
-		    address_equal(&l->asked, address))
+		if (l->protocol == service->protocol && l->share == 0 && !l->wanted &&
+		    address_equal(&l->asked, address) && claim_same_families(l, service))
 			return l;
 	return NULL;
 }
@@ -105,12 +111,21 @@ static int take_over(struct claiming *c, struct passed_socket *from, struct list
 	return r < 0 ? r : listener_options_try(l, c->service, error);
 }
 
+/* Can both L and a socket of C's service at A be asked over the same family? */
+static bool families_meet(const struct claiming *c, const struct listener *l,
+			  const struct address *a)
+{
+	const struct service_conf *six = a->sa.sa_family == AF_INET6 ? c->service : l->service;
+
+	return l->asked.sa.sa_family == a->sa.sa_family || !claim_v6only(six);
+}
+
 /* Does the listener L, which goes with this change, keep us from binding A? */
 static bool in_the_way(const struct claiming *c, const struct listener *l, const struct address *a)
 {
 	return !l->wanted && protocols[l->protocol].type == protocols[c->service->protocol].type &&
-	       l->asked.sa.sa_family == a->sa.sa_family && address_port(a) != 0 &&
-	       address_port(&l->endpoint.address) == address_port(a);
+	       address_port(a) != 0 && address_port(&l->endpoint.address) == address_port(a) &&
+	       families_meet(c, l, a);
 }
 
 /* Let others bind the port of every listener that is in the way of A; or, unless SHARE, no
@@ -168,7 +183,7 @@ static struct listener *open_new(const struct claiming *c, const struct address 
  * passed; or a new one. */
 static int claim_address(struct claiming *c, const struct address *a, struct listener_error *error)
 {
-	struct listener *l = find(c->s->listeners, c->service->protocol, a);
+	struct listener *l = find(c->s->listeners, c->service, a);
 	struct passed_socket *from;
 	int r;
 

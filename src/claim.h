@@ -28,6 +28,10 @@ int claim_add(struct claim *claim, struct listener *l);
 /* Are the IPv6 sockets of SERVICE for IPv6 alone?  They are unless told not to be. */
 bool claim_v6only(const struct service_conf *service);
 
+/* Does L, a listener of the configuration in force, serve the families that it would for SERVICE?
+ * Whether an IPv6 socket is for IPv6 alone cannot be changed once it is bound. */
+bool claim_same_families(const struct listener *l, const struct service_conf *service);
+
 /* At the start: of the sockets that the manager has kept, let go those that CONF does not
  * name, before they are in the way of those that it does. */
 void claim_begin(struct supervisor *s, const struct conf *conf);

@@ -61,13 +61,13 @@ struct sharing {
 };
 
 /* The listener that is the share NUMBER beside FIRST, or NULL. */
-static struct listener *find(const struct supervisor *s, const struct listener *first,
-			     unsigned number)
+static struct listener *find(const struct sharing *g, const struct listener *first, unsigned number)
 {
-	struct listener *l = s->listeners;
+	struct listener *l = g->s->listeners;
 
-	while (l && (l->protocol != first->protocol || l->share != number || l->wanted ||
-		     !address_equal(&l->asked, &first->asked)))
+	while (l &&
+	       (l->protocol != first->protocol || l->share != number || l->wanted ||
+		!address_equal(&l->asked, &first->asked) || !claim_same_families(l, g->service)))
 		l = l->next;
 	return l;
 }
@@ -117,7 +117,7 @@ static void add_opened(struct sharing *g, struct listener *l)
  * can be none, FIRST. */
 static struct listener *share(struct sharing *g, struct listener *first, unsigned number)
 {
-	struct listener *l = first->from ? first : find(g->s, first, number);
+	struct listener *l = first->from ? first : find(g, first, number);
 
 	if (l)
 		return l;
@@ -134,8 +134,9 @@ static struct listener *left_over(struct sharing *g, const struct listener *firs
 	struct listener *l = g->s->listeners;
 	struct passed_socket *from;
 
-	while (l && (l->protocol != first->protocol || l->share == 0 || l->wanted ||
-		     !address_equal(&l->asked, &first->asked)))
+	while (l &&
+	       (l->protocol != first->protocol || l->share == 0 || l->wanted ||
+		!address_equal(&l->asked, &first->asked) || !claim_same_families(l, g->service)))
 		l = l->next;
 	if (l)
 		return l;

@@ -245,6 +245,34 @@ def test_reload_to_a_wider_address_and_back(echod, manager, tmp_path, name, mana
     ping(d.connect())
 
 
+@pytest.mark.parametrize("name", ["tcp6", "udp6"])
+@pytest.mark.parametrize("managed", [True, False])
+def test_reload_to_both_families_and_back(echod, manager, tmp_path, name, managed):
+    """A bound socket stays for IPv6 alone, or does not: it takes a new one."""
+    transport, four = TRANSPORTS[name], TRANSPORTS[name.replace("6", "4")]
+    service = transport.service(tmp_path, workers=2)
+    port = service.address[1]
+    both = {**service.keys, "socket": {"IPV6_V6ONLY": False}}
+    steps = [(f"[::]:{port}", service.keys), (f"[::]:{port}", both), (f"*:{port}", service.keys),
+             (f"[::]:{port}", both), (f"[::]:{port}", service.keys)]
+    service.listen = steps[0][0]
+    d = manager.start(echod(service, ready=False)) if managed else echod(service)
+    for service.listen, service.keys in steps:
+        d.write_conf([service])
+        d.reload()
+        ping(d.connect())
+        with four.socket() as s:
+            s.settimeout(10.0 * SLOW)
+            try:
+                s.connect(("127.0.0.1", port))
+                ping(s)
+                served = True
+            except ConnectionRefusedError:
+                served = False
+        assert served == (service.keys is both or service.listen.startswith("*"))
+    assert not d.lines("IPV6_V6ONLY")
+
+
 def test_reload_to_a_port_of_another(echod, manager, tmp_path):
     """Of which only one address is ours: all stays as it was."""
     service = TCP4.service(tmp_path)
