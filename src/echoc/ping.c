@@ -137,27 +137,27 @@ static void advance(struct ping *p)
 		p->oldest++;
 }
 
-static int64_t wake_at(struct ping *p, int64_t next, int64_t end)
+static int64_t wake_at(struct ping *p, int64_t next)
 {
 	int64_t until = may_send(p) ? next : MOMENT_NEVER;
 	const struct ping_slot *slot = p->oldest <= p->seq ? ping_slot(p, p->oldest) : NULL;
 
 	if (slot && slot->sent + p->conf->timeout < until)
 		until = slot->sent + p->conf->timeout;
-	return end < until ? end : until;
+	return p->end < until ? p->end : until;
 }
 
 static void loop(struct ping *p)
 {
 	int64_t now = moment_now(), next = now;
-	int64_t end = p->conf->deadline > 0 ? now + p->conf->deadline : MOMENT_NEVER;
 
+	p->end = p->conf->deadline > 0 ? now + p->conf->deadline : MOMENT_NEVER;
 	while (!interrupt_seen() && !p->no_more) {
 		int r;
 
 		now = moment_now();
 		expire(p, now);
-		if (now >= end)
+		if (now >= p->end)
 			return;
 		if (may_send(p) && now >= next) {
 			/* A schedule that cannot be kept is not made up for in a burst. */
@@ -168,7 +168,7 @@ static void loop(struct ping *p)
 		advance(p);
 		if (p->oldest > p->seq && p->conf->count > 0 && p->seq >= p->conf->count)
 			return;
-		r = moment_poll(p->fd, p->fd >= 0 ? p->way->events(p) : 0, wake_at(p, next, end));
+		r = moment_poll(p->fd, p->fd >= 0 ? p->way->events(p) : 0, wake_at(p, next));
 		if (r > 0)
 			p->way->receive(p);
 	}

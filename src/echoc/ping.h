@@ -72,6 +72,7 @@ struct ping {
 	uint32_t oldest;          /* all before it are answered or late */
 	uint32_t highest;         /* that was answered */
 	int64_t began, ended;     /* ns */
+	int64_t end;              /* of --deadline, ns; or MOMENT_NEVER */
 	struct ping_slot *slots;
 	char *out, *in;          /* a message; REPLY_MAX or more bytes of what comes */
 	size_t out_at, out_size; /* streams: what is still to be written */

@@ -34,9 +34,9 @@ static void close_connection(struct ping *p)
 
 static int open_connection(struct ping *p, const char **what)
 {
-	int64_t before = moment_now(), took;
+	int64_t before = moment_now(), until = before + p->conf->timeout, took;
 
-	p->fd = sock_connect(&p->conf->sock, p->to, before + p->conf->timeout, what);
+	p->fd = sock_connect(&p->conf->sock, p->to, until < p->end ? until : p->end, what);
 	if (p->fd < 0)
 		return p->fd;
 	took = moment_now() - before;

@@ -137,6 +137,18 @@ def test_deadline(echod, tmp_path):
     assert r.code == OK and 2 <= summary(r)["sent"] <= 6, r
 
 
+def test_deadline_of_a_connection():
+    """The deadline ends the wait for a connection, too."""
+    with socket.socket() as full, socket.socket() as one:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        one.connect(full.getsockname())
+        begin = time.monotonic()
+        r = echoc("ping", "-w", "0.4", "-W", "60", *full.getsockname())
+    assert r.code == TIMEOUT and "connect: Connection timed out" in r.out, r
+    assert time.monotonic() - begin < 30
+
+
 def test_slow_answers_are_measured():
     """Times are what they are; nothing but the time is wrong."""
     with broken.Stream("delays", seconds=0.2) as server:
