@@ -165,8 +165,8 @@ static void failed(struct acceptor *a, int error)
 {
 	const struct accept_error *row = accept_errors;
 
-	if (error == EAGAIN || error == EINTR || error == EINVAL)
-		return; /* EINVAL: the supervisor has shut the listener; the leash says so too */
+	if (error == EAGAIN || error == EINTR || (error == EINVAL && ++a->failures < FAILURES))
+		return; /* EINVAL: who has shut the listener?  The supervisor says so by the leash. */
 	while (row->error && row->error != error)
 		row++;
 	stats_add(a->executor->stats, row->counter, 1);

@@ -8,11 +8,13 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
 import configs
 import harness
+import procs
 from grid import (DATAGRAM_PAIRS, IPPROTO_MPTCP, STREAM_PAIRS, TCP4, TRANSPORTS, UDP4, Service,
                   have_mptcp)
 from harness import SLOW, free_port, wait_for
@@ -120,6 +122,21 @@ def test_streams_in_every_cell(echod, manager, tmp_path, pair):
         with socket.create_connection(s.getsockname(), 10.0 * SLOW) as c:
             ping(c)
     ping(d.connect())
+
+
+@pytest.mark.parametrize("pair", STREAM_PAIRS, ids="-".join)
+def test_shut_by_another(echod, manager, tmp_path, pair):
+    """A listener that somebody else has shut, as "ss -K" does, takes nobody for ever, and no
+    processor."""
+    s = manager.listen("web", unit_socket(TCP4, tmp_path))
+    d = manager.start(echod(activated("web", TCP4, s.getsockname(), *pair), ready=False))
+    ping(d.connect())
+    d.close_clients()
+    s.shutdown(socket.SHUT_RDWR)
+    time.sleep(0.5)
+    cpu = procs.cpu_seconds(d.tree())
+    time.sleep(1.0)
+    assert procs.cpu_seconds(d.tree()) - cpu <= 0.05 * SLOW + 0.02
 
 
 @pytest.mark.parametrize("pair", DATAGRAM_PAIRS, ids="-".join)
