@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import journald
 import procs
 import proxy
 from faults import COMPLETIONS, FAULTS, RINGS
+from pid1 import LAUNCH
 from run import PATIENCE, Broken, Life, cells, promise, until
 from talk import payload
 
@@ -173,6 +175,15 @@ class Hung(Life):
         until("its end", lambda: worker not in procs.descendants(self.supervisor()), 2 * PATIENCE)
 
 
+class Passed(harness.Service):
+    """A service whose sockets are passed."""
+
+    def conf(self):
+        conf = super().conf()
+        del conf["listen"]
+        return conf
+
+
 class Handed(Life):
     """Its sockets are passed, and the service manager hears nothing of it for a while."""
     name = "handed"
@@ -182,29 +193,21 @@ class Handed(Life):
                   "prethread-epoll-unix-dgram")
 
     def make_service(self):
-        """The one that is passed, and one whose socket the manager is to keep."""
-        passed = super().make_service()
+        """It listens on nothing itself."""
+        made = super().make_service()
         self.sock = self.cell.transport.socket()
-        self.sock.bind(passed.address)
+        self.sock.bind(made.address)
         if not self.cell.transport.datagram:
             self.sock.listen(50)
-        return passed
+        return Passed(made.protocol, "", made.model, made.engine, made.transport, made.address,
+                      {**made.keys, "activation": "unit"})
 
     def services(self):
-        other = grid.TCP4.service(self.directory, name="other", workers=1)
-        passed = self.service
-        passed.keys |= {"activation": "unit"}
-        return [passed, other]
-
-    def conf_of_passed(self):
-        conf = harness.Service.conf(self.service)
-        del conf["listen"]
-        return conf
+        """And one whose socket the manager is to keep."""
+        return [self.service, grid.TCP4.service(self.directory, name="other", workers=1)]
 
     def prefix(self):
-        self.service.conf = self.conf_of_passed
-        return ["/usr/bin/python3", journald.__file__.replace("journald", "launch"),
-                str(self.sock.fileno()), "unit"]
+        return [sys.executable, LAUNCH, str(self.sock.fileno()), "unit"]
 
     def options(self):
         return {"pass_fds": [self.sock.fileno()]}
@@ -216,7 +219,6 @@ class Handed(Life):
         self.manager.open()
         self.late = False
         super().serve()
-        until("that the manager knows all", lambda: self.manager.values("READY") or self.fault)
 
     def close(self):
         self.sock.close()
