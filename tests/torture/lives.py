@@ -270,7 +270,7 @@ class Detached(Logged):
     write(2) is not among its calls: what it writes to a pipe cannot fail while somebody reads."""
     name = "detached"
     calls = ("fork", "dup2", "openat", "flock", "ftruncate", "pwrite", "fchmod", "chdir", "getcwd",
-             "pipe2", "poll", "read", "open", "fstat", "lstat", "stat", "unlink", "connect", "socket",
+             "pipe2", "poll", "read", "open", "fstat", "lstat", "unlink", "connect", "socket",
              "bind", "fchmodat", *IDENTITY)
     fits = one_of("prefork-epoll-tcp4", "prefork-epoll-unix", "iterative-epoll-unix-dgram",
                   "fork-blocking-tcp4")
@@ -343,6 +343,13 @@ class Detached(Logged):
         promise(self.daemon.log().strip(), f"at the start it ended with {code} and no word")
         until("the end of all", lambda: not self.ours())
         return False
+
+    def hangup(self):
+        """The file of its socket is to have another mode."""
+        if self.service.transport.family == socket.AF_UNIX:
+            self.service.keys["mode"] = "0640"
+            self.daemon.write_conf()
+        super().hangup()
 
     def wait_stopped(self):
         until("its end", lambda: self.ended() and not self.ours())
