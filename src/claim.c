@@ -41,10 +41,21 @@ bool claim_v6only(const struct service_conf *service)
 	return !v6only_option(service)->set || v6only_option(service)->number != 0;
 }
 
-bool claim_same_families(const struct listener *l, const struct service_conf *service)
+/* Who has no CAP_NET_RAW may bind a socket to an interface, but neither loose it nor bind it to
+ * another one. */
+static bool same_interface(const struct service_conf *was, const struct service_conf *is)
 {
-	return l->asked.sa.sa_family != AF_INET6 ||
-	       claim_v6only(l->service) == claim_v6only(service);
+	int row = sockopt_find("SO_BINDTODEVICE");
+	const struct sockopt_value *a = &was->sockopts.value[row], *b = &is->sockopts.value[row];
+
+	return !a->set || (b->set && strcmp(a->text, b->text) == 0);
+}
+
+bool claim_can_keep(const struct listener *l, const struct service_conf *service)
+{
+	return same_interface(l->service, service) &&
+	       (l->asked.sa.sa_family != AF_INET6 ||
+		claim_v6only(l->service) == claim_v6only(service));
 }
 
 /* The first listener for SERVICE at ADDRESS, if nobody has claimed it yet, or NULL. */
@@ -53,7 +64,7 @@ static struct listener *find(struct listener *list, const struct service_conf *s
 {
 	for (struct listener *l = list; l; l = l->next)
 		if (l->protocol == service->protocol && l->share == 0 && !l->wanted &&
-		    address_equal(&l->asked, address) && claim_same_families(l, service))
+		    address_equal(&l->asked, address) && claim_can_keep(l, service))
 			return l;
 	return NULL;
 }

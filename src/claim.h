@@ -28,9 +28,10 @@ int claim_add(struct claim *claim, struct listener *l);
 /* Are the IPv6 sockets of SERVICE for IPv6 alone?  They are unless told not to be. */
 bool claim_v6only(const struct service_conf *service);
 
-/* Does L, a listener of the configuration in force, serve the families that it would for SERVICE?
- * Whether an IPv6 socket is for IPv6 alone cannot be changed once it is bound. */
-bool claim_same_families(const struct listener *l, const struct service_conf *service);
+/* Can the socket of L, a listener of the configuration in force, become what SERVICE wants?  Not
+ * every option of a bound socket can be changed: not whether it is for IPv6 alone, and to what
+ * interface it is bound not by everybody. */
+bool claim_can_keep(const struct listener *l, const struct service_conf *service);
 
 /* At the start: of the sockets that the manager has kept, let go those that CONF does not
  * name, before they are in the way of those that it does. */

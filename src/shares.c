@@ -65,9 +65,8 @@ static struct listener *find(const struct sharing *g, const struct listener *fir
 {
 	struct listener *l = g->s->listeners;
 
-	while (l &&
-	       (l->protocol != first->protocol || l->share != number || l->wanted ||
-		!address_equal(&l->asked, &first->asked) || !claim_same_families(l, g->service)))
+	while (l && (l->protocol != first->protocol || l->share != number || l->wanted ||
+		     !address_equal(&l->asked, &first->asked) || !claim_can_keep(l, g->service)))
 		l = l->next;
 	return l;
 }
@@ -134,9 +133,8 @@ static struct listener *left_over(struct sharing *g, const struct listener *firs
 	struct listener *l = g->s->listeners;
 	struct passed_socket *from;
 
-	while (l &&
-	       (l->protocol != first->protocol || l->share == 0 || l->wanted ||
-		!address_equal(&l->asked, &first->asked) || !claim_same_families(l, g->service)))
+	while (l && (l->protocol != first->protocol || l->share == 0 || l->wanted ||
+		     !address_equal(&l->asked, &first->asked) || !claim_can_keep(l, g->service)))
 		l = l->next;
 	if (l)
 		return l;

@@ -273,6 +273,21 @@ def test_reload_to_both_families_and_back(echod, manager, tmp_path, name, manage
     assert not d.lines("IPV6_V6ONLY")
 
 
+@pytest.mark.parametrize("name", ["tcp4", "udp4"])
+def test_reload_to_another_interface(echod, tmp_path, name):
+    """Who has no CAP_NET_RAW cannot loose a socket from its interface: it takes a new one."""
+    service = TRANSPORTS[name].service(tmp_path, workers=2)
+    plain = service.keys
+    weak = ["setpriv", "--bounding-set", "-net_raw"] if os.geteuid() == 0 else []
+    service.keys = {**plain, "socket": {"SO_BINDTODEVICE": "lo"}}
+    d = echod(service, prefix=weak)
+    service.keys = plain
+    d.write_conf()
+    d.reload()
+    ping(d.connect())
+    assert not d.lines("SO_BINDTODEVICE"), "it is still bound to lo"
+
+
 def test_reload_to_a_port_of_another(echod, manager, tmp_path):
     """Of which only one address is ours: all stays as it was."""
     service = TCP4.service(tmp_path)
