@@ -11,18 +11,18 @@
 #include <string.h>
 
 const struct compare_column compare_columns[N_METRICS] = {
-	[METRIC_RATE] = {"rate/s", "rate", 0, false},
-	[METRIC_RATIO] = {"ratio", "ratio", 2, false},
-	[METRIC_P50] = {"p50 us", "p50_us", 0, false},
-	[METRIC_P99] = {"p99 us", "p99_us", 0, false},
-	[METRIC_P999] = {"p99.9 us", "p99.9_us", 0, false},
-	[METRIC_CPU] = {"CPU us", "cpu_us", 1, true},
-	[METRIC_SYSTEM] = {"all CPU us", "system_cpu_us", 1, false},
-	[METRIC_SWITCHES] = {"switches", "context_switches", 2, false},
-	[METRIC_MEMORY] = {"MB", "memory_mb", 1, true},
-	[METRIC_PROCESSES] = {"processes", "processes", 0, true},
-	[METRIC_THREADS] = {"threads", "threads", 0, true},
-	[METRIC_ERRORS] = {"errors", "errors", 0, false},
+	[METRIC_RATE] = {"rate/s", "rate", 0, false, false},
+	[METRIC_RATIO] = {"ratio", "ratio", 2, false, false},
+	[METRIC_P50] = {"p50 us", "p50_us", 0, false, true},
+	[METRIC_P99] = {"p99 us", "p99_us", 0, false, true},
+	[METRIC_P999] = {"p99.9 us", "p99.9_us", 0, false, true},
+	[METRIC_CPU] = {"CPU us", "cpu_us", 1, true, true},
+	[METRIC_SYSTEM] = {"all CPU us", "system_cpu_us", 1, false, true},
+	[METRIC_SWITCHES] = {"switches", "context_switches", 2, false, true},
+	[METRIC_MEMORY] = {"MB", "memory_mb", 1, true, false},
+	[METRIC_PROCESSES] = {"processes", "processes", 0, true, false},
+	[METRIC_THREADS] = {"threads", "threads", 0, true, false},
+	[METRIC_ERRORS] = {"errors", "errors", 0, false, false},
 };
 
 /* What is read while one load runs. */
@@ -65,6 +65,13 @@ static void end(void *data)
 	look(a, &a->after);
 }
 
+/* What was used between two looks.  The kernel counts in ticks, and what processes that have
+ * ended used may be a tick less than what was read of them. */
+static double used(int64_t before, int64_t after)
+{
+	return after > before ? (double)(after - before) : 0;
+}
+
 static void keep(struct contender *s, const struct account *a, const struct load_result *r)
 {
 	double echoes = r->counts.completed ? (double)r->counts.completed : 1;
@@ -74,9 +81,9 @@ static void keep(struct contender *s, const struct account *a, const struct load
 		[METRIC_P50] = (double)hist_percentile(r->latency, 50) / MOMENT_US,
 		[METRIC_P99] = (double)hist_percentile(r->latency, 99) / MOMENT_US,
 		[METRIC_P999] = (double)hist_percentile(r->latency, 99.9) / MOMENT_US,
-		[METRIC_CPU] = (double)(a->after.cpu - a->before.cpu) / echoes / MOMENT_US,
-		[METRIC_SYSTEM] = (double)(a->after.system - a->before.system) / echoes / MOMENT_US,
-		[METRIC_SWITCHES] = (double)(a->after.switches - a->before.switches) / echoes,
+		[METRIC_CPU] = used(a->before.cpu, a->after.cpu) / echoes / MOMENT_US,
+		[METRIC_SYSTEM] = used(a->before.system, a->after.system) / echoes / MOMENT_US,
+		[METRIC_SWITCHES] = used(a->before.switches, a->after.switches) / echoes,
 		[METRIC_MEMORY] = (double)a->peak.memory / 1e6,
 		[METRIC_PROCESSES] = (double)a->peak.processes,
 		[METRIC_THREADS] = (double)a->peak.threads,

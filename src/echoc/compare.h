@@ -35,6 +35,7 @@ struct compare_column {
 	const char *key;
 	int digits;  /* behind the point */
 	bool server; /* only of servers whose processes are known */
+	bool echo;   /* of an echo: only of servers that gave one */
 };
 extern const struct compare_column compare_columns[N_METRICS];
 

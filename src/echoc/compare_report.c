@@ -23,7 +23,10 @@ void compare_report_order(const struct comparison *c, unsigned order[COMPARE_MAX
 
 static bool known(const struct contender *s, int metric)
 {
-	return s->rounds > 0 && (s->pid > 0 || !compare_columns[metric].server);
+	const struct compare_column *column = &compare_columns[metric];
+
+	return s->rounds > 0 && (s->pid > 0 || !column->server) &&
+	       (s->median[METRIC_RATE] > 0 || !column->echo);
 }
 
 static int name_width(const struct comparison *c)

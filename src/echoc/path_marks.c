@@ -118,6 +118,9 @@ void path_check_ports(struct path *p, struct verdict *v)
 	worst = (double)s.worst / MOMENT_MS;
 	if (s.asked == 0)
 		path_say(v, PATH_UNKNOWN, "no port could be tried");
+	else if (s.dead == s.asked)
+		path_say(v, PATH_BROKEN, "none of %d source ports gets an answer any more",
+			 s.asked);
 	else if (s.dead > 0)
 		path_say(v, PATH_BROKEN,
 			 "%d of %d source ports get no answer at all, the others do:%s%s", s.dead,

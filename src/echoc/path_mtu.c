@@ -110,6 +110,8 @@ void path_check_mtu(struct path *p, struct verdict *v)
 	details(&s, head, v);
 	if (s.error != 0) {
 		path_say(v, PATH_UNKNOWN, "%s", strerror(-s.error));
+	} else if (s.smallest == 1) {
+		path_say(v, PATH_BROKEN, "no datagram comes back any more, of any size");
 	} else if (s.smallest == 0) {
 		path_say(v, PATH_OK, "with DF %zu bytes come back, the most there can be",
 			 s.largest);
@@ -144,6 +146,8 @@ void path_check_fragments(struct path *p, struct verdict *v)
 	details(&s, head, v);
 	if (s.error != 0)
 		path_say(v, PATH_UNKNOWN, "%s", strerror(-s.error));
+	else if (s.smallest == 1)
+		path_say(v, PATH_BROKEN, "no datagram comes back any more, of any size");
 	else if (s.smallest == 0)
 		path_say(v, PATH_OK, "without DF %zu bytes come back, the most there can be",
 			 s.largest);

@@ -52,6 +52,19 @@ static int64_t ask_dgram(struct path *p, const struct address *to, struct path_t
 	}
 }
 
+/* What kept an echo over a stream from coming back. */
+static const char *reason(int error)
+{
+	switch (error) {
+	case -EPIPE:
+		return "the far side closes, and does not answer";
+	case -EBADMSG:
+		return "the answer is changed";
+	default:
+		return strerror(-error);
+	}
+}
+
 void path_check_tcp(struct path *p, struct verdict *v)
 {
 	char text[ADDRESS_TEXT_MAX];
@@ -64,7 +77,7 @@ void path_check_tcp(struct path *p, struct verdict *v)
 			p->tcp = &p->target->addresses[i];
 	}
 	if (!p->tcp) {
-		path_say(v, PATH_BROKEN, "%s: %s", text, strerror((int)-rtt));
+		path_say(v, PATH_BROKEN, "%s: %s", text, reason((int)rtt));
 		v->code = exits_of((int)rtt);
 		return;
 	}
@@ -142,7 +155,7 @@ void path_check_families(struct path *p, struct verdict *v)
 
 		path_say(v, PATH_BROKEN,
 			 "%s has an address and does not answer over %s: %s; %s does", names[bad],
-			 over, strerror((int)-rtt[bad]), names[!bad]);
+			 over, reason((int)rtt[bad]), names[!bad]);
 		v->code = exits_of((int)rtt[bad]);
 	} else if (rtt[slow] > 2 * rtt[!slow] + 10 * (int64_t)MOMENT_MS) {
 		path_say(v, PATH_DEGRADED, "%s takes %.3f ms, %s only %.3f ms", names[slow],

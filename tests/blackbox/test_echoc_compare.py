@@ -16,7 +16,7 @@ import pytest
 import broken
 import broken_load
 import procs
-from echoc import DAMAGED, NAME, OK, REFUSED, USAGE, echoc, start
+from echoc import DAMAGED, NAME, OK, REFUSED, TIMEOUT, USAGE, echoc, start
 from grid import DATAGRAM_PAIRS, STREAM_PAIRS, TCP4, usable
 from harness import ECHOD, SLOW, free_port, wait_for
 
@@ -127,6 +127,17 @@ def test_damage_is_in_the_table(echod, tmp_path):
                   f"bad={':'.join(bad.words)}")
     assert r.code == DAMAGED, r
     assert "damaged: bytes 1024 to 1087 of stream" in r.out
+
+
+def test_no_echo_took_no_time():
+    """Who answers nothing has no latency, and not the best one."""
+    with broken.Stream("never_answers") as silent:
+        r = echoc("compare", *SHORT, "--json", "-q", "-c", "2", "--timeout", "0.3",
+                  f"silent={':'.join(silent.words)}")
+    server = r.json()["servers"][0]
+    assert r.code == TIMEOUT and server["rate"] == 0 and server["errors"] > 0, r
+    for key in ("p50_us", "p99_us", "p99.9_us", "system_cpu_us", "context_switches"):
+        assert server[key] is None and server["samples"][key] == [], key
 
 
 @pytest.mark.skipif(not shutil.which("gnuplot"), reason="gnuplot is not installed")

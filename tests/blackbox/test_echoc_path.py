@@ -175,6 +175,26 @@ def test_answers_that_take_long():
     assert udp["verdict"] == "ok" and udp["details"]["rtt_ms"] >= 400, r
 
 
+@pytest.mark.parametrize("defect,text", [("closes", "the far side closes, and does not answer"),
+                                         ("zeroes", "the answer is changed")])
+def test_no_echo(defect, text):
+    with broken.Stream(defect) as server:
+        r = echoc("path", "--tcp", *server.words)
+    assert r.code == DAMAGED and verdicts(r)["tcp"][1].endswith(": " + text), r
+
+
+def test_silent_after_the_first():
+    """Who answers no more is no black hole for long datagrams, and no port is better."""
+    with broken.Datagram("once") as server:
+        r = echoc("path", "--udp", "-C", "mtu,fragments,ports", "-W", "0.1", "-n", 2, "-c", 2,
+                  *server.words)
+    got = verdicts(r)
+    assert r.code == DAMAGED and got["ports"][1] == \
+        "none of 2 source ports gets an answer any more", r
+    for check in ("mtu", "fragments"):
+        assert got[check] == ("broken", "no datagram comes back any more, of any size"), r
+
+
 def test_cut_at_once():
     with broken.Datagram("cuts", cut=20) as server:
         r = echoc("path", "--udp", "-W", "0.4", *server.words)
