@@ -41,14 +41,16 @@ bool claim_v6only(const struct service_conf *service)
 	return !v6only_option(service)->set || v6only_option(service)->number != 0;
 }
 
+const char *claim_interface(const struct service_conf *service)
+{
+	return service->sockopts.value[sockopt_find("SO_BINDTODEVICE")].text;
+}
+
 /* Who has no CAP_NET_RAW may bind a socket to an interface, but neither loose it nor bind it to
  * another one. */
 static bool same_interface(const struct service_conf *was, const struct service_conf *is)
 {
-	int row = sockopt_find("SO_BINDTODEVICE");
-	const struct sockopt_value *a = &was->sockopts.value[row], *b = &is->sockopts.value[row];
-
-	return !a->set || (b->set && strcmp(a->text, b->text) == 0);
+	return !claim_interface(was)[0] || strcmp(claim_interface(was), claim_interface(is)) == 0;
 }
 
 bool claim_can_keep(const struct listener *l, const struct service_conf *service)
@@ -202,7 +204,8 @@ static int claim_address(struct claiming *c, const struct address *a, struct lis
 		r = listener_options_try(l, c->service, error);
 		return r < 0 ? r : claim_add(c->claim, l);
 	}
-	from = passed_find(c->s->passed, (int)c->service->protocol, a, claim_v6only(c->service));
+	from = passed_find(c->s->passed, (int)c->service->protocol, a, claim_v6only(c->service),
+			   claim_interface(c->service));
 	if (from && !find_from(c->s->listeners, from) && !find_from(*c->opened, from))
 		return take_over(c, from, error);
 	l = open_new(c, a, error);
@@ -345,7 +348,8 @@ void claim_begin(struct supervisor *s, const struct conf *conf)
 		for (size_t k = 0; k < service->n_listen; k++) {
 			for (int n = parse(service, service->listen[k], a); n > 0; n--) {
 				passed_want(s->passed, (int)service->protocol, &a[n - 1],
-					    claim_v6only(service), shares_kept(service));
+					    claim_v6only(service), claim_interface(service),
+					    shares_kept(service));
 			}
 		}
 	}

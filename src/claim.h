@@ -28,6 +28,9 @@ int claim_add(struct claim *claim, struct listener *l);
 /* Are the IPv6 sockets of SERVICE for IPv6 alone?  They are unless told not to be. */
 bool claim_v6only(const struct service_conf *service);
 
+/* The interface that the sockets of SERVICE are bound to, "" = none. */
+const char *claim_interface(const struct service_conf *service);
+
 /* Can the socket of L, a listener of the configuration in force, become what SERVICE wants?  Not
  * every option of a bound socket can be changed: not whether it is for IPv6 alone, and to what
  * interface it is bound not by everybody. */

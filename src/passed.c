@@ -14,6 +14,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,29 +194,41 @@ static bool has_its_file(const struct passed_socket *s)
 					st.st_dev == s->dev && st.st_ino == s->ino);
 }
 
+/* Not everybody may loose a socket from its interface, or bind it to another. */
+static bool fits_interface(const struct passed_socket *s, const char *interface)
+{
+	char name[IFNAMSIZ] = "";
+	socklen_t len = sizeof(name);
+
+	if (!s->stored || getsockopt(s->fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) < 0)
+		return true;
+	return name[0] == '\0' || strcmp(name, interface) == 0;
+}
+
 /* Is S a socket of PROTOCOL at ADDRESS that can be taken? */
 static bool serves(const struct passed_socket *s, int protocol, const struct address *address,
-		   bool v6only)
+		   bool v6only, const char *interface)
 {
 	return s->fd >= 0 && !s->unfit && s->protocol == protocol &&
 	       address_equal(&s->address, address) &&
-	       (address->sa.sa_family != AF_INET6 || s->v6only == v6only) && has_its_file(s);
+	       (address->sa.sa_family != AF_INET6 || s->v6only == v6only) && has_its_file(s) &&
+	       fits_interface(s, interface);
 }
 
 struct passed_socket *passed_find(const struct passed *p, int protocol,
-				  const struct address *address, bool v6only)
+				  const struct address *address, bool v6only, const char *interface)
 {
 	for (size_t i = 0; i < p->n; i++)
-		if (serves(&p->socket[i], protocol, address, v6only))
+		if (serves(&p->socket[i], protocol, address, v6only, interface))
 			return &p->socket[i];
 	return NULL;
 }
 
 void passed_want(struct passed *p, int protocol, const struct address *address, bool v6only,
-		 unsigned max)
+		 const char *interface, unsigned max)
 {
 	for (size_t i = 0; i < p->n && max > 0; i++) {
-		if (!serves(&p->socket[i], protocol, address, v6only))
+		if (!serves(&p->socket[i], protocol, address, v6only, interface))
 			continue;
 		p->socket[i].wanted = true;
 		max--;

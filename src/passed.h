@@ -44,13 +44,15 @@ void passed_close(struct passed *p);
 void passed_log(struct passed *p);
 
 /* The socket of PROTOCOL bound to ADDRESS that no listener has taken, or NULL.  An IPv6 socket
- * must be as V6ONLY says, and the file of a UNIX socket of ours must still be there. */
+ * must be as V6ONLY says, one of ours bound to no interface or to INTERFACE ("" = none), and the
+ * file of a UNIX socket of ours must still be there. */
 struct passed_socket *passed_find(const struct passed *p, int protocol,
-				  const struct address *address, bool v6only);
+				  const struct address *address, bool v6only,
+				  const char *interface);
 
 /* Note of up to MAX such sockets that they are wanted. */
 void passed_want(struct passed *p, int protocol, const struct address *address, bool v6only,
-		 unsigned max);
+		 const char *interface, unsigned max);
 
 /* The next after AT (NULL: the first) of those called NAME that fit PROTOCOL and are not our
  * own of the run before; or NULL. */

@@ -100,8 +100,8 @@ static struct listener *make(const struct service_conf *service, const struct li
 static struct passed_socket *kept(const struct sharing *g, const struct listener *first)
 {
 	struct passed_socket *from = passed_find(g->s->passed, (int)g->service->protocol,
-						 &first->endpoint.address,
-						 claim_v6only(g->service));
+						 &first->endpoint.address, claim_v6only(g->service),
+						 claim_interface(g->service));
 
 	return from && from->stored ? from : NULL;
 }

@@ -59,7 +59,7 @@ static void look_at(struct passed *p)
 
 	PROMISE(strlen(passed_describe(p, text, sizeof(text))) < sizeof(text));
 	for (int protocol = 0; protocol < N_PROTOCOLS; protocol++) {
-		passed_find(p, protocol, &a, true);
+		passed_find(p, protocol, &a, true, "");
 		for (struct passed_socket *at = NULL; (at = passed_next(p, at, "a", protocol));)
 			PROMISE(at->protocol == protocol && !at->unfit);
 	}

@@ -116,9 +116,9 @@ static void tells_kinds_apart(void **state)
 	assert_null(passed_next(&passed, &passed.socket[4], "a", PROTO_TCP));
 	assert_ptr_equal(passed_next(&passed, NULL, "a", PROTO_UDP), &passed.socket[2]);
 	assert_null(passed_next(&passed, NULL, "a", PROTO_MPTCP));
-	assert_ptr_equal(passed_find(&passed, PROTO_UDP, &passed.socket[2].address, true),
+	assert_ptr_equal(passed_find(&passed, PROTO_UDP, &passed.socket[2].address, true, ""),
 			 &passed.socket[2]);
-	assert_null(passed_find(&passed, PROTO_TCP, &passed.socket[2].address, true));
+	assert_null(passed_find(&passed, PROTO_TCP, &passed.socket[2].address, true, ""));
 	assert_non_null(strstr(passed_describe(&passed, text, sizeof(text)),
 			       "\"a\" (does not listen), \"a\" (udp 127.0.0.1:"));
 	assert_non_null(strstr(text, "\"b?\" (is no socket)"));
@@ -150,11 +150,11 @@ static void knows_its_own(void **state)
 	assert_false(passed.socket[1].stored);
 	assert_false(passed.socket[2].stored);
 	assert_ptr_equal(passed_next(&passed, NULL, own, PROTO_TCP), &passed.socket[1]);
-	assert_ptr_equal(passed_find(&passed, PROTO_TCP, &passed.socket[0].address, true),
+	assert_ptr_equal(passed_find(&passed, PROTO_TCP, &passed.socket[0].address, true, ""),
 			 &passed.socket[0]);
 	assert_int_equal(passed_discard(&passed, &nobody), 1);
 	assert_int_equal(passed.socket[0].fd, -1);
-	assert_null(passed_find(&passed, PROTO_TCP, &passed.socket[0].address, true));
+	assert_null(passed_find(&passed, PROTO_TCP, &passed.socket[0].address, true, ""));
 }
 
 static void keeps_what_is_wanted(void **state)
@@ -192,9 +192,9 @@ static void a_file_is_part_of_the_name(void **state)
 	assert_true(passed.socket[0].stored);
 	assert_int_equal(passed.socket[0].dev, st.st_dev);
 	assert_int_equal(passed.socket[0].ino, st.st_ino);
-	assert_non_null(passed_find(&passed, PROTO_UNIX_DGRAM, &a, true));
+	assert_non_null(passed_find(&passed, PROTO_UNIX_DGRAM, &a, true, ""));
 	assert_int_equal(unlink(path), 0);
-	assert_null(passed_find(&passed, PROTO_UNIX_DGRAM, &a, true));
+	assert_null(passed_find(&passed, PROTO_UNIX_DGRAM, &a, true, ""));
 	assert_int_equal(rmdir(directory), 0);
 }
 
