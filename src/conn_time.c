@@ -103,14 +103,16 @@ uint64_t conn_deadline(const struct conn *c, const struct executor *ex)
 }
 
 /* Lingering for LINGER without the client's FIN.  While the client has yet to take what was
- * sent to it, to close would risk the rest: stay, unless it is stalled. */
+ * sent to it, to close would risk the rest: stay, unless it is stalled.  What was sent over a UNIX
+ * socket is there already, though SIOCOUTQ counts it until it is read. */
 static enum conn_want linger_on(struct conn *c, struct executor *ex)
 {
 	uint32_t patience = slots_patience(ex->worker->slots, write_timeout(ex));
 	int unacked = 0;
 
 	/* Our FIN counts as one: that may be lost. */
-	if (ioctl(c->fd, SIOCOUTQ, &unacked) < 0 || unacked <= 1)
+	if (protocols[ex->worker->conf->protocol].local || ioctl(c->fd, SIOCOUTQ, &unacked) < 0 ||
+	    unacked <= 1)
 		return conn_close(c, ex, c->reason);
 	c->stalls = (uint32_t)unacked < c->unacked ? 0 : (uint16_t)(c->stalls + 1);
 	if (c->stalls * (uint32_t)LINGER >= patience || c->stalls == UINT16_MAX)

@@ -44,6 +44,19 @@ def test_clients_that_do_not_close(echod, cell, tmp_path):
     assert time.monotonic() - start < 2.0 * SLACK * SLOW
 
 
+@stream_grid("tcp4", "unix", quick=("unix",))
+def test_answers_that_nobody_reads(echod, cell, tmp_path):
+    """Nor does one that leaves its answer unread: that has arrived, and is there after the stop."""
+    d = echod(cell.service(tmp_path))
+    s = d.connect()
+    s.sendall(b"unread")
+    d.wait_count("bytes_out", 6)
+    start = time.monotonic()
+    assert d.stop() == 0
+    assert time.monotonic() - start < 2.0 * SLACK * SLOW
+    assert receive(s, 6) == b"unread" and s.recv(1) == b""
+
+
 @stream_grid("tcp4", "unix", "mptcp4", quick=("tcp4",))
 def test_in_flight_is_delivered(echod, cell, tmp_path):
     """TERM while a client has megabytes under way that it reads late: it gets every byte that

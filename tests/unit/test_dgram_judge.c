@@ -3,15 +3,19 @@
 #include "dgram_judge.h"
 
 #include "conf.h"
+#include "dgram_control.h"
 #include "quotas.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -197,9 +201,28 @@ static void unix_peers_have_a_name_that_is_not_ours(void **state)
 	assert_int_equal(dgram_judge(&judge, &ours), C_DATAGRAMS_OUT);
 }
 
+static void passed_descriptors_are_closed(void **state)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {0};
+	struct msghdr m = {.msg_control = control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	int passed[2] = {dup(STDERR_FILENO), dup(STDERR_FILENO)};
+	struct question q = {.size = 0};
+
+	(void)state;
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(passed));
+	memcpy(CMSG_DATA(c), passed, sizeof(passed));
+	dgram_control_read(&m, &q);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(fcntl(passed[i], F_GETFD), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(passed_descriptors_are_closed),
 		cmocka_unit_test_setup_teardown(every_rule, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_broadcast_is_answered_only_if_asked_for, setup,
 						teardown),
