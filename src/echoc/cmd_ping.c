@@ -183,6 +183,8 @@ static int parse(struct ping_conf *conf, struct target *target, int argc, char *
 	if (r != OPTIONS_RUN)
 		return r;
 	problem = check(conf);
+	if (!problem && plugin && conf->output != PING_NAGIOS)
+		problem = "--nagios prints a line of its own: no --quiet, no --json";
 	if (problem)
 		return options_error(&o, "%s", problem);
 	r = sock_take_target(&o, &conf->sock, argc - optind, argv + optind, target);

@@ -301,7 +301,8 @@ def test_nagios_states(defect, words, code, state):
 
 
 def test_nagios_unknown():
-    for words in (["name.invalid"], ["-w", "x", "127.0.0.1"], []):
+    for words in (["name.invalid"], ["-w", "x", "127.0.0.1"], [], ["-q", "127.0.0.1"],
+                  ["--json", "127.0.0.1"]):
         r = echoc("ping", "--nagios", *words)
         assert r.code == 3 and r.out.startswith("ECHO UNKNOWN - "), r
     assert echoc("ping", "--nagios", "127.0.0.1", free_port()).code == 2
