@@ -134,7 +134,7 @@ static void add(void *arg, const struct client *client)
 static void stand_behind(struct loop *l, unsigned clients)
 {
 	l->clients += clients;
-	if (l->clients < TURN || !l->acceptor.armed)
+	if (l->clients < TURN || !l->acceptor.armed || l->ex->worker->alone)
 		return;
 	l->clients = 0;
 	acceptor_resume(&l->acceptor);
