@@ -12,7 +12,7 @@
 
 #define FIELD(name_) .offset = offsetof(struct ping_conf, name_)
 #define COUNT \
- .name = "count", .argument = "N", .kind = ARG_INT, .min = 1, .max = UINT32_MAX, FIELD(count)
+ .name = "count", .argument = "N", .kind = ARG_INT, .min = 1, .max = PING_MOST, FIELD(count)
 #define DEADLINE                                                                   \
  .name = "deadline", .argument = "SECONDS", .kind = ARG_SECONDS, .min = MOMENT_MS, \
  .max = 86400LL * 365 * MOMENT_S, FIELD(deadline)
@@ -175,6 +175,7 @@ static int parse(struct ping_conf *conf, struct target *target, int argc, char *
 	const char *problem;
 	int r;
 
+	conf->count = PING_MOST;
 	if (plugin) {
 		conf->count = 5;
 		conf->interval = MOMENT_S / 5;

@@ -113,7 +113,7 @@ static void expire(struct ping *p, int64_t now)
 
 static bool may_send(const struct ping *p)
 {
-	if (p->conf->count > 0 && p->seq >= p->conf->count)
+	if (p->seq >= p->conf->count)
 		return false;
 	return !p->conf->connect_each || p->oldest > p->seq;
 }
@@ -166,7 +166,7 @@ static void loop(struct ping *p)
 			send_next(p);
 		}
 		advance(p);
-		if (p->oldest > p->seq && p->conf->count > 0 && p->seq >= p->conf->count)
+		if (p->oldest > p->seq && p->seq >= p->conf->count)
 			return;
 		r = moment_poll(p->fd, p->fd >= 0 ? p->way->events(p) : 0, wake_at(p, next));
 		if (r > 0)

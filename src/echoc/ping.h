@@ -20,10 +20,13 @@ struct ping_limit {
 	double loss; /* percent */
 };
 
+/* A message has a number of 32 bits: who does not say how many ends after these. */
+#define PING_MOST INT64_C(4000000000)
+
 /* What the command line said; times in ns. */
 struct ping_conf {
 	struct sock_conf sock;
-	int64_t count; /* 0: until it is ended */
+	int64_t count; /* 1 to PING_MOST */
 	int64_t interval, timeout, deadline /* 0: none */;
 	int64_t size;      /* bytes of a message */
 	bool connect_each; /* streams: a connection for each message */
