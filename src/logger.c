@@ -65,18 +65,25 @@ static void complain(struct desk *l, const struct logger_sink *sink, int error)
 }
 
 /* Write R where it is to go, or else to standard error; and there too while somebody waits
- * for a daemon that starts.  If nobody reads that there is nowhere to complain to. */
-static void put(struct desk *l, const struct log_record *r)
+ * for a daemon that starts.  Returns false if neither took it. */
+static bool written(struct desk *l, const struct log_record *r)
 {
 	const struct logger_sink *sink = logger_sink_of((enum log_target)l->shared->target);
-	int e = sink->put(r);
+	int e = sink->put(r), spare = -1;
 
 	if (e == 0)
 		l->bad = NULL;
 	else if (sink != &logger_sink_stderr)
 		complain(l, sink, -e);
 	if (sink != &logger_sink_stderr && (e < 0 || log_detached()))
-		logger_sink_stderr.put(r);
+		spare = logger_sink_stderr.put(r);
+	return e == 0 || spare == 0;
+}
+
+static void put(struct desk *l, const struct log_record *r)
+{
+	if (!written(l, r))
+		l->shared->dropped++;
 }
 
 /* The window of C is over: say what was not said.  If there was nothing, forget it. */
@@ -145,9 +152,9 @@ static void tell_drops(struct desk *l, uint64_t now)
 		return;
 	log_record_init(&r, EVENT_LOG_DROPPED, event_rows[EVENT_LOG_DROPPED].level);
 	log_record_add(&r, &F_NUMBER(DROPPED, dropped - l->shared->reported));
-	l->shared->reported = dropped;
 	l->report_at = now + DROPS_PAUSE;
-	put(l, &r);
+	if (written(l, &r))
+		l->shared->reported = dropped;
 }
 
 /* Take one record.  Returns false when every sender has closed its end.  No error ends the

@@ -4,6 +4,7 @@ ECHOD_TEST_FLOOD=1000000 in the environment the floods are of that size."""
 
 import os
 import re
+import resource
 import signal
 import socket
 import string
@@ -50,7 +51,7 @@ def test_repeated_complaint(echod, tmp_path):
 def test_log_file_may_not_grow(echod, tmp_path):
     """A limit of the size of files (RLIMIT_FSIZE) ends nobody, when the log's is reached or at the
     start, and does not cost the sandbox its filters."""
-    d = echod(TCP4.service(tmp_path, **SERVICE), prefix=["prlimit", "--fsize=4096"])
+    d = echod(TCP4.service(tmp_path, **SERVICE), prefix=["prlimit", "--fsize=4096:65536"])
     d.check_counters = False  # nobody hears the log
     before = d.tree()
     assert not d.lines("this system has no seccomp")
@@ -60,9 +61,12 @@ def test_log_file_may_not_grow(echod, tmp_path):
     wait_for("a full file", lambda: len(d.log()) == 4096)
     ping(d.connect())
     assert d.tree() == before
-    d.stop()
     with open(d.log_file, "a", encoding="ascii") as f:
         f.write("\n")
+    for pid in before:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (65536, 65536))
+    d.wait_line("log messages were dropped", promise=5.0)
+    assert d.stop() == 0
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
