@@ -80,8 +80,8 @@ static int serve(struct cli *cli)
 	process_begin_signals();
 	if (!cli->daemon)
 		passed_take(&passed);
+	conf = conf_load(&cli->source, &problems); /* which may be /dev/fd/N */
 	close_others(&passed);
-	conf = conf_load(&cli->source, &problems);
 	cli_print_problems(&problems, stderr);
 	if (problems.shortage)
 		code = EX_OSERR;

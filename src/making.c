@@ -12,6 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef SO_PASSRIGHTS
+# ifdef __sparc__
+#  define SO_PASSRIGHTS 0x005c
+# else
+#  define SO_PASSRIGHTS 83
+# endif
+#endif
+
 enum { BURST = 4 << 20 /* bytes of datagrams that are to wait, as the kernel counts them */ };
 
 static int set_int(struct making *m, const char *what, int level, int option)
@@ -102,12 +110,23 @@ int making_facts(struct making *m)
 	return 0;
 }
 
+/* Nobody passes us descriptors, where the kernel can refuse them (Linux 6.16): we drop them, but to
+ * drop the last of a socket that lingers is to wait for it, as in close(2). */
+static void refuse_rights(const struct making *m)
+{
+	int off = 0;
+
+	if (protocols[m->service->protocol].local)
+		setsockopt(m->fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
+}
+
 /* Urgent bytes stay in line, where they are echoed as any other; MPTCP has none. */
 int making_own_options(struct making *m)
 {
 	bool tcp = m->service->protocol == PROTO_TCP, udp = m->service->protocol == PROTO_UDP;
 	int r = 0;
 
+	refuse_rights(m);
 	if (tcp)
 		r = set_int(m, "SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE);
 	/* Also for IPv6: IPv4 comes to a socket that is not of IPv6 alone. */

@@ -207,12 +207,16 @@ def test_name_of_another_service(echod, cell, tmp_path, peers, later):
 @datagram_grid("unix-dgram")
 @pytest.mark.parametrize("respond", ["echo", "report", "discard"])
 def test_passed_descriptors(echod, cell, tmp_path, respond):
-    """A UNIX client that passes descriptors with its datagrams leaves none to the worker."""
+    """A UNIX client that passes descriptors with its datagrams leaves none to the worker.  Since
+    Linux 6.16 it cannot pass any."""
     d = echod(cell.service(tmp_path, respond=respond))
     before = {p: len(os.listdir(f"/proc/{p}/fd")) for p in d.workers()}
     with d.connect() as s, open(os.devnull, "rb") as waste:
         for _ in range(100):
-            socket.send_fds(s, [b"x" * 1000], [waste.fileno()] * 20)
+            try:
+                socket.send_fds(s, [b"x" * 1000], [waste.fileno()] * 20)
+            except PermissionError:
+                s.send(b"x" * 1000)
     d.wait_count("datagrams_in", 100)
     assert {p: len(os.listdir(f"/proc/{p}/fd")) for p in d.workers()} == before
 

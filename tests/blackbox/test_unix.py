@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: ISC
 """The file of a UNIX socket: made, replaced when stale, refused when alive, removed."""
 
+import contextlib
 import os
 import socket
 import stat
 
 import pytest
 
-from grid import TRANSPORTS
+from grid import TRANSPORTS, stream_grid
 from harness import wait_for
 from talk import exchange, payload, ping
 
@@ -128,3 +129,20 @@ def test_somebody_elses_file_stays(echod, tmp_path):
     assert d.stop() == 0
     assert os.path.exists(path)
     other.close()
+
+
+@stream_grid("unix")
+def test_passed_descriptors(echod, cell, tmp_path):
+    """A client that passes descriptors with its bytes leaves none to echod.  Since Linux 6.16 it
+    cannot pass any; before that its bytes come back all the same."""
+    d = echod(cell.service(tmp_path))
+    s = d.connect()
+    ping(s)
+    before = {p: len(os.listdir(f"/proc/{p}/fd")) for p in d.processes()}
+    with open(os.devnull, "rb") as waste:
+        for _ in range(50):
+            with contextlib.suppress(PermissionError):
+                socket.send_fds(s, [b"x"], [waste.fileno()] * 20)
+                assert s.recv(10) == b"x"
+    exchange(s, payload(1000))
+    assert all(len(os.listdir(f"/proc/{p}/fd")) <= n for p, n in before.items())
