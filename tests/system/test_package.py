@@ -102,3 +102,12 @@ def test_purge(fresh, roots):
         assert enabled(fresh, unit) in ("", "not-found", "disabled"), unit
     assert fresh.systemctl("--failed", "-q").stdout == ""
     assert "echod" not in fresh.run("dpkg-query", "-W", "-f", "${Package} ${Status}\n").stdout
+
+
+def test_purge_is_for_our_user_alone(fresh, roots):
+    """An account of a person who happens to be called echod is not ours to delete."""
+    fresh.run("useradd", "--uid", "1500", "echod")
+    fresh.run(*roots.apt_install(0), timeout=120)
+    assert active(fresh) == "active"
+    fresh.run("apt-get", "-q", "purge", "-y", "echod", timeout=120)
+    assert fresh.run("id", "-u", "echod").stdout.strip() == "1500"
