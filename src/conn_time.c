@@ -122,15 +122,14 @@ static enum conn_want linger_on(struct conn *c, struct executor *ex)
 	return CONN_READ;
 }
 
-/* Has a byte just moved, such that a drain should wait for what comes after it? */
+/* Is there more to come?  There may be after a byte that has just moved; from the grace of a
+ * drain on only what has come already. */
 static bool still_talks(const struct conn *c, const struct executor *ex, uint64_t was_active)
 {
 	int unread = 0;
 
-	if (c->active == was_active)
-		return false;
 	if (!ex->draining || ex->now < ex->drain_since + DRAIN_GRACE)
-		return true;
+		return c->active != was_active;
 	return ioctl(c->fd, SIOCINQ, &unread) == 0 && unread > 0;
 }
 

@@ -78,6 +78,27 @@ def test_in_flight_is_delivered(echod, cell, tmp_path):
     assert d.wait_exit() == 0
 
 
+@stream_grid("tcp4", quick=())
+def test_a_slow_upload_is_delivered(echod, cell, tmp_path):
+    """After a second of draining, too, what has been sent already comes back: a client that sends
+    faster than it reads has something unread all the time."""
+    d = echod(cell.service(tmp_path), top={"shutdown_timeout": 60.0})
+    s = d.connect()
+    ping(s)
+    size, block, got = 48 * MIB, payload(MIB), 0
+    sender = threading.Thread(target=lambda: [s.sendall(block) for _ in range(size // MIB)])
+    sender.start()
+    d.signal(signal.SIGTERM)
+    while got < size:
+        back = s.recv(1 << 16)
+        assert back, f"{got} of {size} bytes came back"
+        got += len(back)
+        time.sleep(0.003)
+    sender.join()
+    s.close()
+    assert d.wait_exit() == 0
+
+
 @pytest.mark.parametrize("limit", [1.0, pytest.param(60.0, marks=pytest.mark.slow)])
 @stream_grid("tcp4")
 def test_busy_clients(echod, cell, tmp_path, limit):
