@@ -16,7 +16,7 @@
 enum { TIMES = 5000000, ROUNDS = 5, SLOTS = 1024, FAR = SLOTS / 2 };
 
 static struct stats *stats;
-static struct slots *slots;
+static struct slots slots;
 static struct limiter *limiter;
 
 static void count_apart(uint32_t me)
@@ -31,10 +31,10 @@ static void count_together(uint32_t me)
 
 static void claim(uint32_t me, uint32_t hint)
 {
-	int64_t slot = slots_claim(slots, (pid_t)me + 1, &hint);
+	int64_t slot = slots_claim(&slots, (pid_t)me + 1, &hint);
 
 	if (slot >= 0)
-		slots_release(slots, (uint32_t)slot);
+		slots_release(&slots, (uint32_t)slot);
 }
 
 static void claim_together(uint32_t me)
@@ -49,7 +49,7 @@ static void claim_apart(uint32_t me)
 
 static void write_slot(uint32_t slot)
 {
-	slots->slot[slot].bytes_in = slots->slot[slot].bytes_in + 1;
+	slots.slot[slot].bytes_in = slots.slot[slot].bytes_in + 1;
 }
 
 static void write_neighbours(uint32_t me)
@@ -178,7 +178,7 @@ int main(void)
 		return EXIT_FAILURE;
 	}
 	stats = (struct stats *)shared;
-	slots = slots_init(shared + BLOCKS, SLOTS, -1);
+	slots_init(&slots, shared + BLOCKS, SLOTS, -1);
 	limiter = limiter_init(shared + LIMITS, 1000000, 1000);
 	printf("nanoseconds for each         alone  two, same line  two, lines apart\n");
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
