@@ -76,7 +76,7 @@ def test_loss(network, server, drop):
     """Every third datagram is dropped."""
     drop("-p udp -m statistic --mode nth --every 3 --packet 2 -j DROP")
     r = ask(network, "ping", "-u", "-c", 9, "-i", "0.02", "-W", "0.3", "--max-loss", "20")
-    assert r.code == MISSED and "9 sent, 6 received, 3 lost (33.3%)" in r.out, r
+    assert r.code == MISSED and "9 sent, 6 received, 3 lost (33.3333%)" in r.out, r
     r = ask(network, "path", "--udp", "-C", "ports", "-n", 4, "-c", 6)
     assert r.code == MISSED and "lose some" in verdict(r, "ports")[1], r
 
