@@ -7,8 +7,10 @@ import re
 import runpy
 import subprocess
 
+import pytest
+
 import faults
-from harness import ECHOD
+from harness import ECHOD, SANITIZE
 
 TESTS = faults.TOP / "tests"
 SECURITY = faults.TOP / "SECURITY.md"
@@ -76,6 +78,7 @@ def system_calls():
     return set(re.findall(r"#define SYS_(\w+)", macros))
 
 
+@pytest.mark.skipif(bool(SANITIZE), reason="sanitizers make calls of their own")
 def test_every_call_is_tortured():
     """Of libc's functions that are system calls each that the daemon is linked with fails in
     tools/torture, or it is said why not, in docs/fuzzing.md, too."""

@@ -12,7 +12,7 @@ import string
 import pytest
 
 from grid import TCP4, datagram_grid, stream_grid
-from harness import wait_for
+from harness import SANITIZE, wait_for
 from talk import exchange, payload, ping
 
 IP_BIND_ADDRESS_NO_PORT = 24
@@ -48,6 +48,7 @@ def test_repeated_complaint(echod, tmp_path):
     assert len(d.lines("service=one worker")) == 3
 
 
+@pytest.mark.skipif(bool(SANITIZE), reason="an instrumented build writes files")
 def test_log_file_may_not_grow(echod, tmp_path):
     """A limit of the size of files (RLIMIT_FSIZE) ends nobody, when the log's is reached or at the
     start, and does not cost the sandbox its filters."""
