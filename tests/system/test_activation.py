@@ -109,10 +109,11 @@ def test_wrong_kind(activated):
 
 
 WITH_DESCRIPTORS = """
+rm -f /run/err  # what was said before may be there still when it is looked at
 sh -c 'export LISTEN_PID=$$ LISTEN_FDS="$1"; exec echod -c "$2" -o process.user=echod \\
 	3</etc/passwd 4</dev/null' sh "$1" "$2" 2>/run/err &
 pid=$! n=0
-while kill -0 $pid 2>/dev/null && ! grep -q 'ready: ' /run/err && [ $n -lt 300 ]; do
+while kill -0 $pid 2>/dev/null && ! grep -qs 'ready: ' /run/err && [ $n -lt 300 ]; do
 	sleep 0.1
 	n=$((n + 1))
 done
