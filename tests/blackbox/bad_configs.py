@@ -323,6 +323,10 @@ BAD = [
      service('protocol = "udp"; socket = { IP_ADD_MEMBERSHIP = "' + "1" * 70 + '"; };'),
      ['F:3: services[0].socket.IP_ADD_MEMBERSHIP: "' + "1" * 57 + '..." is not allowed (a '
       'multicast group such as "239.1.2.3", %INTERFACE may follow)']),
+    ("group that is a little too long to be one",
+     service('protocol = "udp"; socket = { IP_ADD_MEMBERSHIP = "' + "1" * 63 + '"; };'),
+     ['F:3: services[0].socket.IP_ADD_MEMBERSHIP: "' + "1" * 57 + '..." is not allowed (a '
+      'multicast group such as "239.1.2.3", %INTERFACE may follow)']),
     ("option out of range", service("socket = { IP_TTL = 256; };"),
      ["F:3: services[0].socket.IP_TTL: 256 is not allowed (an integer, 1 to 255)"]),
     ("option of wrong type", service("socket = { SO_RCVBUF = true; };"),
