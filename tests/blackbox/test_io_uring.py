@@ -178,7 +178,7 @@ def test_cancelled_watches(echod, tmp_path, model):
     one.keys["max_clients"] = 100
     d.write_conf()
     d.reload()
-    time.sleep(0.15 * SLOW)  # the old workers have been told; it takes 1.2 s from then
+    time.sleep(0.15 * SLOW)  # the old workers have been told; it takes 400 ms from then
     clients = [d.connect(service) for _ in range(3) for service in (one, two)]
     for s in clients:
         s.sendall(b"x")

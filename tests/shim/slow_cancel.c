@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-enum { LATE = 1200 /* ms */ };
+enum { LATE = 400 /* ms */ };
 
 static long milliseconds(void)
 {
