@@ -152,9 +152,11 @@ static int take_out(scmp_filter_ctx ctx, struct sock_fprog *out)
 		free(code);
 		return size < 0 ? (int)size : -ENOMEM;
 	}
-	cut = realloc(code, (size_t)size);
 	*out = (struct sock_fprog){.len = (unsigned short)((size_t)size / sizeof(*code)),
-				   .filter = cut ? cut : code};
+				   .filter = code};
+	cut = realloc(code, (size_t)size);
+	if (cut)
+		out->filter = cut;
 	return 0;
 }
 
