@@ -2,26 +2,18 @@
 /* For LD_PRELOAD: what a ring cancels takes effect late.  In the meantime a poll that wakes one
  * alone takes every wake-up for itself, and says of none. */
 #define _GNU_SOURCE
+#include "busy.h"
+
 #include <dlfcn.h>
 #include <liburing.h>
 #include <stdbool.h>
-#include <time.h>
 
 enum { LATE = 400 /* ms */ };
-
-static long milliseconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* Tell the kernel what is to be cancelled; it does it when the ring's owner waits. */
 static void cancel_late(struct io_uring *ring)
 {
 	struct io_uring_sq *sq = &ring->sq;
-	long since = milliseconds();
 	bool cancels = false;
 
 	for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++)
@@ -29,8 +21,7 @@ static void cancel_late(struct io_uring *ring)
 	if (!cancels)
 		return;
 	io_uring_submit(ring);
-	while (milliseconds() - since < LATE)
-		; /* a call to sleep could be forbidden */
+	busy_for(LATE * 1000);
 }
 
 int io_uring_submit_and_wait(struct io_uring *ring, unsigned n)
