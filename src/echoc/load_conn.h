@@ -150,7 +150,7 @@ void load_stream_stalled(struct load_thread *t, struct load_conn *c);
 void load_dgram_push(struct load_thread *t, struct load_conn *c);
 void load_dgram_pull(struct load_thread *t, struct load_conn *c);
 void load_dgram_expire(struct load_thread *t, struct load_conn *c);
-void load_dgram_give_up(struct load_thread *t, const struct load_conn *c);
+void load_dgram_give_up(struct load_thread *t, struct load_conn *c);
 
 /* The thread's program. */
 void *load_thread_main(void *thread);

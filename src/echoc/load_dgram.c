@@ -147,12 +147,12 @@ void load_dgram_pull(struct load_thread *t, struct load_conn *c)
 	}
 }
 
-void load_dgram_give_up(struct load_thread *t, const struct load_conn *c)
+void load_dgram_give_up(struct load_thread *t, struct load_conn *c)
 {
 	if (atomic_load_explicit(&t->shared->stop, memory_order_relaxed))
 		return; /* nobody had the patience to wait for them */
 	for (uint32_t i = 0; i < c->in_flight - c->unsent; i++)
-		if (!c->ring[(c->head + i) & t->shared->ring_mask].done)
+		if (!flight(t, c, i)->done)
 			t->counts.lost++;
 }
 
