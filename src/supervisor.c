@@ -264,7 +264,7 @@ static int on_post(sd_event_source *source, void *arg)
 static int watch_signals(struct run *run)
 {
 	static const int signals[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGCHLD};
-	static const int ignored[] = {SIGUSR2, SIGPIPE, SIGXFSZ /* of a log that is full */};
+	static const int ignored[] = {SIGUSR2, SIGPIPE};
 	sigset_t set;
 	int r = 0;
 
