@@ -234,24 +234,31 @@ static ssize_t send_some(struct conn *c, struct executor *ex, const char *p)
 	return n;
 }
 
-/* Receive once into the scratch buffer and send from there.  When it has gone to a slow reader
- * and there is no memory for another, the spare one has to do: that costs nobody but those who
- * do not read.  Returns 0, or -errno if the connection failed. */
+/* Where to receive, and into how much of it.  The executor of one client, a thread's, needs no
+ * memory but its own as long as that one says little.  When the scratch buffer has gone to a
+ * slow reader and there is no memory for another, the spare one has to do, too: that costs nobody
+ * but those who do not read. */
+static char *room(struct executor *ex, size_t *size)
+{
+	*size = ex->worker->conf->buffer;
+	if (!ex->scratch && ex->wide)
+		ex->scratch = malloc(*size);
+	if (ex->scratch)
+		return ex->scratch;
+	if (*size > sizeof(ex->spare))
+		*size = sizeof(ex->spare);
+	return ex->spare;
+}
+
+/* Receive once and send from there.  Returns 0, or -errno if the connection failed. */
 static int receive_and_send(struct conn *c, struct executor *ex)
 {
-	size_t size = ex->worker->conf->buffer;
+	size_t size;
+	char *p = room(ex, &size);
 	uint32_t out;
 	ssize_t n;
-	char *p;
 	int r;
 
-	if (!ex->scratch)
-		ex->scratch = malloc(size);
-	p = ex->scratch;
-	if (!p) {
-		p = ex->spare;
-		size = size < sizeof(ex->spare) ? size : sizeof(ex->spare);
-	}
 	n = recv(c->fd, p, size, MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -259,6 +266,8 @@ static int receive_and_send(struct conn *c, struct executor *ex)
 		conn_received_fin(c, ex);
 		return 0;
 	}
+	if ((size_t)n == sizeof(ex->spare))
+		ex->wide = true;
 	out = (uint32_t)n;
 	r = conn_received(c, ex, &p, &out);
 	if (r < 0 || out == 0)

@@ -75,6 +75,7 @@ int executor_serve(struct worker *w, unsigned index)
 	int r;
 
 	executor_init(&ex, w, index);
+	ex.wide = true; /* of its many clients one will say much */
 	placement_pin(w->conf, w->number - 1 + index);
 	r = w->conf->engine->serve(&ex);
 	if (r < 0 && w->conf->any_engine && ex.refused[0])

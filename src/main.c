@@ -27,6 +27,7 @@
 #include "cli.h"
 #include "conf.h"
 #include "daemon.h"
+#include "memory.h"
 #include "passed.h"
 #include "process.h"
 #include "supervisor.h"
@@ -96,6 +97,7 @@ int main(int argc, char *argv[])
 	struct cli cli;
 	int code;
 
+	memory_begin();
 	process_open_standard(O_RDWR);
 	process_title_init(argc, argv);
 	if (cli_parse(argc, argv, &cli) == CLI_RUN)

@@ -72,6 +72,23 @@ def test_50_stuck_clients(echod, cell, tmp_path):
     assert time.monotonic() - start < 0.5 * SLACK * SLOW
 
 
+@stream_grid("tcp4", pairs=MANY_AT_ONCE, quick=())
+def test_memory_goes_back(echod, cell, tmp_path):
+    """When they leave so does what they held: the system has it again."""
+    d = echod(cell.service(tmp_path, socket={"SO_SNDBUF": 65536, "SO_RCVBUF": 65536}))
+    exchange(d.connect(), payload(MIB))
+    before = procs.private_kib(d.tree())
+    for _ in range(2):
+        stuck = [d.connect() for _ in range(32)]
+        for s in stuck:
+            push_until_stuck(s, 8 * MIB, quiet=0.01)
+        assert procs.private_kib(d.tree()) - before > 32 * 64
+        for s in stuck:
+            s.close()
+        wait_for("they are gone", lambda: d.count("connections_active") <= 1)
+    wait_for("the memory is back", lambda: procs.private_kib(d.tree()) - before < 32 * 64)
+
+
 @stream_grid("tcp4", "unix", quick=("tcp4",))
 def test_write_timeout(echod, cell, tmp_path):
     """A client that takes nothing for write_timeout seconds is closed and counted; one that

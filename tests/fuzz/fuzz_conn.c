@@ -170,6 +170,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			   -1);
 	}
 	worker.slots = slots;
+	ex.wide = data[3] & 1;
 	PROMISE(slots_claim(slots, 1, &hint) == 0);
 	service.idle_timeout = data[0] * 1000u;
 	service.write_timeout = data[1] * 1000u;

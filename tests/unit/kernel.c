@@ -129,7 +129,7 @@ int setup(void **state)
 				 .log = &log_conf,
 				 .slots = slots,
 				 .stats = &stats};
-	ex = (struct executor){.worker = &worker, .stats = &stats, .now = 5000000};
+	ex = (struct executor){.worker = &worker, .stats = &stats, .wide = true, .now = 5000000};
 	conn_open(&c, &ex, &client);
 	return 0;
 }

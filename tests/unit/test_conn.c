@@ -40,15 +40,16 @@ static char *random_bytes(size_t n)
 
 static void echoes_in_any_pieces(void **state)
 {
-	static const size_t pieces[] = {0, 1, 7, 1000, 40000};
+	static const size_t pieces[] = {0, 1, 7, 1000, 2048, 40000};
 	enum { N = 200000 };
 
 	teardown(state);
-	for (size_t i = 0; i < 5; i++)
-		for (size_t o = 0; o < 5; o++) {
+	for (size_t i = 0; i < 6; i++)
+		for (size_t o = 0; o < 6; o++) {
 			char *bytes = random_bytes(N);
 
 			setup(state);
+			ex.wide = o % 2;
 			k.input = bytes;
 			k.in = N;
 			k.fin = true;
@@ -75,6 +76,28 @@ static void holds_no_memory_while_nothing_waits(void **state)
 	k.in = 5;
 	assert_int_equal(conn_step(&c, &ex), CONN_READ);
 	assert_null(c.held);
+}
+
+/* The executor of one client allocates nothing for few words, and all that it may for many. */
+static void takes_memory_for_many_words_only(void **state)
+{
+	char *bytes = random_bytes(2 * BUFFER);
+
+	(void)state;
+	ex.wide = false;
+	k.input = bytes;
+	k.in = sizeof(ex.spare) - 1;
+	assert_int_equal(conn_step(&c, &ex), CONN_READ);
+	assert_null(ex.scratch);
+	k.in = 2 * BUFFER - k.out;
+	assert_int_equal(conn_step(&c, &ex), CONN_READ);
+	assert_null(ex.scratch);
+	assert_int_equal(k.out, 2 * sizeof(ex.spare) - 1);
+	assert_int_equal(conn_step(&c, &ex), CONN_READ);
+	assert_non_null(ex.scratch);
+	assert_int_equal(k.out, 2 * sizeof(ex.spare) - 1 + BUFFER);
+	assert_memory_equal(k.output, bytes, k.out);
+	free(bytes);
 }
 
 /* However fast a client is: after one buffer it is another's turn. */
@@ -231,6 +254,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(echoes_in_any_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(holds_no_memory_while_nothing_waits, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(takes_memory_for_many_words_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(takes_a_turn_of_one_buffer, setup, teardown),
 		cmocka_unit_test_setup_teardown(reads_nothing_while_the_client_does_not, setup,
 						teardown),
