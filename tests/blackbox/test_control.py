@@ -49,6 +49,20 @@ def stall(d, service=None):
     return s
 
 
+def eight_old_crews(d, path):
+    """Clients for whom eight old crews drain, at least one each: a worker that has not yet heard
+    that it is to drain may take the client that was meant for the next."""
+    stalled = []
+    for i in range(8):
+        while not stalled or ask(path, "GetStatus")["services"][0]["connections_draining"] == \
+                len(stalled):
+            stalled.append(stall(d))
+        d.services[0].keys["backlog"] = 100 + i
+        d.write_conf()
+        assert call(path, "Reload") == {"parameters": {}}
+    return stalled
+
+
 # --- the methods
 
 
@@ -419,12 +433,7 @@ def test_reload_that_has_to_wait(daemon, tmp_path, path):
     """While eight old crews drain the next reload waits.  Who waits keeps his place; who leaves
     is forgotten; the rest is answered when there is room."""
     d = daemon(TCP4.service(tmp_path, "iterative", "epoll"))
-    stalled = []
-    for i in range(8):
-        stalled.append(stall(d))
-        d.services[0].keys["backlog"] = 100 + i
-        d.write_conf()
-        assert call(path, "Reload") == {"parameters": {}}
+    stalled = eight_old_crews(d, path)
     wait_for("eight lines", lambda: len(d.lines("reloaded: ")) == 8)
     waiting = [Line(path) for _ in range(5)]
     for line in waiting:
@@ -433,9 +442,11 @@ def test_reload_that_has_to_wait(daemon, tmp_path, path):
     crowd = [Line(path) for _ in range(80)]  # they take places, but not from who waits
     for line in gone:
         line.close()
-    assert ask(path, "GetStatus")["services"][0]["connections_draining"] == 8
+    assert ask(path, "GetStatus")["services"][0]["connections_draining"] == \
+        len(stalled)
     assert len(d.lines("reloaded: ")) == 8
-    stalled[0].close()
+    for s in stalled[:-7]:
+        s.close()
     for line in waiting:
         assert line.receive() == {"parameters": {}}
         assert line.call("GetStatus")["parameters"]["pid"] == d.pid
@@ -462,12 +473,7 @@ def test_reload_of_many_services_does_not_wait(daemon, tmp_path, path):
 
 def test_stop_while_a_reload_waits(daemon, tmp_path, path):
     d = daemon(TCP4.service(tmp_path, "iterative", "epoll"))
-    stalled = []
-    for i in range(8):
-        stalled.append(stall(d))
-        d.services[0].keys["backlog"] = 100 + i
-        d.write_conf()
-        assert call(path, "Reload") == {"parameters": {}}
+    stalled = eight_old_crews(d, path)
     with Line(path) as line:
         line.send("Reload")
         assert line.sock.getpeername() == path
