@@ -54,10 +54,10 @@ def test_started_by_a_client(activated):
     activated.systemctl("stop", "echod")
     assert not activated.members()
     clients.check_echoes(activated, [("tcp", "127.0.0.1", 7)])
-    assert activated.show("ActiveState") == "active"
+    wait_for("active", lambda: activated.show("ActiveState") == "active", 2.0)  # READY comes after
     clients.check_echoes(activated)
     activated.systemctl("stop", "echod.socket", "echod.service")
-    clients.check_refuses(activated)
+    wait_for("systemd has closed the sockets", lambda: clients.refused(activated), 2.0)
 
 
 def test_restarts(activated, figure):
