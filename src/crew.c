@@ -24,6 +24,7 @@ enum {
 	YOUNG = 5000,       /* ms: who dies before that waits before the next start */
 	BACKOFF_FIRST = 10, /* ms; the first time it is replaced at once */
 	BACKOFF_MOST = 500, /* ms; a cause that is gone is forgotten within that */
+	HEARS_MOST = 1000,  /* ms for workers to take note that they are to drain */
 	CUT_GRACE = 1000,   /* ms for workers that were cut off to leave */
 	RING_FIRST = 10,    /* ms from a death to the bell; each wait is ten times the last */
 	RING_LAST = 1000    /* ms */
@@ -215,6 +216,7 @@ void crew_drain(struct crew *c, uint64_t now, uint32_t limit)
 	c->draining = true;
 	c->conf = NULL;
 	c->service = NULL;
+	c->deaf_at = now + HEARS_MOST;
 	c->cut_at = now + limit;
 	if (write(c->leash[1], "d", 1) < 0) {
 		log_err("service=%s cannot tell its workers to drain, they are cut off: %m",

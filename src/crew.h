@@ -77,6 +77,7 @@ struct crew {
 	bool draining;
 	bool barring;       /* while draining: who is not allowed is closed */
 	struct acl allowed; /* who is, then */
+	uint64_t deaf_at;   /* ms: when they are taken to take no more clients, whatever they say */
 	uint64_t cut_at;    /* ms: when draining has lasted long enough */
 	uint64_t kill_at;   /* ms: when workers that were cut off must be gone */
 	uint64_t ring_at;   /* ms: when to ring the bell after a death; 0 = no need */
@@ -124,6 +125,10 @@ uint64_t crew_deadline(const struct crew *c);
 
 /* Do all workers serve? */
 bool crew_is_up(const struct crew *c);
+
+/* Draining, and no worker takes clients any more?  One that does not say so within a second, since
+ * it is stopped or hangs, is not waited for. */
+bool crew_is_deaf(const struct crew *c, uint64_t now);
 
 /* Draining, and nobody left? */
 bool crew_is_gone(const struct crew *c);

@@ -51,6 +51,7 @@ static int serve_streams(struct executor *ex)
 		blocking_echo(ex, &client);
 		acceptor_left(&a);
 	}
+	executor_deaf(ex);
 	acceptor_deinit(&a);
 	return 0;
 }
@@ -73,6 +74,7 @@ static int serve_datagrams(struct executor *ex)
 				acceptor_rest(&a, d.error);
 		}
 		dgram_finish(&d);
+		executor_deaf(ex);
 		acceptor_deinit(&a);
 	}
 	dgram_deinit(&d);

@@ -162,6 +162,7 @@ static void drain(struct loop *l)
 		dgram_finish(l->dgram);
 	else if (acceptor_sweep(&l->acceptor, &client))
 		add(l, &client);
+	executor_deaf(l->ex);
 	for (struct entry *e = pool_first(&l->pool); e; e = pool_next(&l->pool, e))
 		settle(l, e, e->want);
 }

@@ -130,6 +130,7 @@ static void sweep(struct loop *l)
 	for (size_t i = 0; !l->dgram && i < l->ex->worker->n_endpoints; i++)
 		while (acceptor_take(&l->acceptor, i, &client))
 			flow_open(&l->flows, &client);
+	executor_deaf(l->ex);
 }
 
 static void on_leash(struct loop *l, uint32_t events)

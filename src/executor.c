@@ -189,7 +189,14 @@ short executor_wait(struct executor *ex, int fd, short events, uint64_t deadline
 	if (executor_wait_by(ex, deadline, wait_by_poll, p) <= 0)
 		return 0;
 	executor_leash(ex, (unsigned)p[1].revents);
+	if (ex->draining) /* who is told while it serves looks for nobody: acceptor_wait() */
+		executor_deaf(ex);
 	return p[0].revents;
+}
+
+void executor_deaf(struct executor *ex)
+{
+	atomic_store(&ex->stats->deaf, true);
 }
 
 void executor_close(struct executor *ex, int fd)

@@ -60,6 +60,10 @@ int executor_wait_events(struct executor *ex, int ep, struct epoll_event *events
 int executor_wait_by(struct executor *ex, uint64_t deadline, int (*wait)(void *arg, int ms),
 		     void *arg);
 
+/* It takes no more clients, for good: whoever comes from now on is its successor's.  The supervisor
+ * waits for that before it says that a new configuration serves. */
+void executor_deaf(struct executor *ex);
+
 /* Close FD.  With SO_LINGER that may wait, and who waits there is not stuck. */
 void executor_close(struct executor *ex, int fd);
 

@@ -158,6 +158,7 @@ static void serve(struct parent *p)
 		else
 			reap(p);
 	}
+	executor_deaf(&p->ex);
 	while (p->children > 0 && !p->ex.leaving) {
 		executor_wait(&p->ex, p->sigchld, POLLIN, UINT64_MAX);
 		reap(p);

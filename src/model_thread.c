@@ -117,6 +117,7 @@ static void serve(struct host *h)
 	executor_up(&h->ex);
 	while (acceptor_wait(&h->acceptor, &client) == ACCEPT_CLIENT)
 		hand_over(h, &client);
+	executor_deaf(&h->ex);
 	wait_for_threads(h);
 }
 

@@ -80,6 +80,7 @@ struct stats {
 	_Alignas(CACHE_LINE) _Atomic uint64_t value[N_COUNTERS];
 	_Atomic uint32_t beat;      /* odd while the executor is awake; see worker.h */
 	_Atomic uint32_t forbidden; /* a system call that ended it, and 1: see sandbox.h */
+	_Atomic bool deaf;          /* it takes no more clients, for good */
 	bool shared;                /* several threads or processes write: add atomically */
 };
 

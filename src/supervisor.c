@@ -179,19 +179,17 @@ static int on_alarm(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
-/* Say once that everybody serves. */
-static void tell_if_ready(struct run *run)
+/* Say once that everybody serves: the new workers do, and the old ones take no more clients. */
+static void tell_if_ready(struct run *run, uint64_t now)
 {
 	size_t listeners = 0, workers = 0;
 
 	if (run->s.ready || run->s.stopping)
 		return;
 	for (const struct crew *c = run->s.crews; c; c = c->next) {
-		if (c->draining)
-			continue;
-		if (!crew_is_up(c))
+		if (!(c->draining ? crew_is_deaf(c, now) : crew_is_up(c)))
 			return;
-		workers += c->n_members;
+		workers += c->draining ? 0 : c->n_members;
 	}
 	for (const struct listener *l = run->s.listeners; l; l = l->next)
 		listeners += l->share == 0;
@@ -227,6 +225,8 @@ static uint64_t look_over(struct run *run, uint64_t now)
 		}
 		if (crew_deadline(c) < when)
 			when = crew_deadline(c);
+		if (!run->s.ready && c->draining && !crew_is_deaf(c, now))
+			when = now; /* it says so in memory only: look again soon */
 		at = &c->next;
 	}
 	return when;
@@ -246,13 +246,14 @@ static void reload(struct run *run)
 static int on_post(sd_event_source *source, void *arg)
 {
 	struct run *run = arg;
-	uint64_t when;
+	uint64_t now, when;
 
 	(void)source;
 	if (reload_due(&run->s))
 		reload(run);
-	when = look_over(run, timer_now());
-	tell_if_ready(run);
+	now = timer_now();
+	when = look_over(run, now);
+	tell_if_ready(run, now);
 	if (run->s.stopping && !run->s.crews) {
 		shut_listeners(&run->s);
 		return sd_event_exit(run->event, EX_OK);

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ import control
 import procs
 from control import NOBODY, Line, ask, call, call_as
 from grid import TCP4, TRANSPORTS, UDP4, datagram_grid, stream_grid
-from harness import SLOW, free_port, never, wait_for
+from harness import SLACK, SLOW, free_port, never, stand_still, wait_for
 from talk import exchange, payload, ping, push_until_stuck
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
@@ -50,13 +51,10 @@ def stall(d, service=None):
 
 
 def eight_old_crews(d, path):
-    """Clients for whom eight old crews drain, at least one each: a worker that has not yet heard
-    that it is to drain may take the client that was meant for the next."""
+    """Eight clients for whom as many old crews drain."""
     stalled = []
     for i in range(8):
-        while not stalled or ask(path, "GetStatus")["services"][0]["connections_draining"] == \
-                len(stalled):
-            stalled.append(stall(d))
+        stalled.append(stall(d))
         d.services[0].keys["backlog"] = 100 + i
         d.write_conf()
         assert call(path, "Reload") == {"parameters": {}}
@@ -429,6 +427,43 @@ def test_reload_of_one_who_leaves(daemon, path):
         assert line.call("GetStatus")["parameters"]["pid"] == d.pid  # no answer before it
 
 
+@stream_grid("tcp4", "unix", quick=("tcp4",))
+def test_who_connects_after_a_reload_is_the_new_workers(daemon, cell, tmp_path, path):
+    """Yes to a reload means that no old worker takes a client any more, however late it has
+    heard that it is to drain."""
+    d = daemon(cell.service(tmp_path, backlog=100))
+    ping(d.connect())
+    old = d.workers()
+    stand_still(*old)
+    d.services[0].keys["backlog"] = 101
+    d.write_conf()
+    with Line(path) as line:
+        line.send("Reload")
+        never("answered", lambda: select.select([line.sock], [], [], 0)[0], 0.2)
+        procs.send(signal.SIGCONT, *old)
+        assert line.receive() == {"parameters": {}}
+    s = d.connect()
+    ping(s)
+    wait_for("the old workers are gone",
+             lambda: ask(path, "GetStatus")["services"][0]["connections_draining"] == 0)
+    ping(s)
+
+
+@stream_grid("tcp4", quick=("tcp4",))
+def test_reload_does_not_wait_for_who_is_stopped(daemon, cell, tmp_path, path):
+    """A second, and no longer."""
+    d = daemon(cell.service(tmp_path, backlog=100))
+    old = d.workers()
+    stand_still(*old)
+    d.services[0].keys["backlog"] = 101
+    d.write_conf()
+    start = time.monotonic()
+    assert call(path, "Reload") == {"parameters": {}}
+    assert 0.9 < time.monotonic() - start < 1.0 * SLACK * SLOW
+    procs.send(signal.SIGCONT, *old)
+    ping(d.connect())
+
+
 def test_reload_that_has_to_wait(daemon, tmp_path, path):
     """While eight old crews drain the next reload waits.  Who waits keeps his place; who leaves
     is forgotten; the rest is answered when there is room."""
@@ -442,11 +477,9 @@ def test_reload_that_has_to_wait(daemon, tmp_path, path):
     crowd = [Line(path) for _ in range(80)]  # they take places, but not from who waits
     for line in gone:
         line.close()
-    assert ask(path, "GetStatus")["services"][0]["connections_draining"] == \
-        len(stalled)
+    assert ask(path, "GetStatus")["services"][0]["connections_draining"] == 8
     assert len(d.lines("reloaded: ")) == 8
-    for s in stalled[:-7]:
-        s.close()
+    stalled[0].close()
     for line in waiting:
         assert line.receive() == {"parameters": {}}
         assert line.call("GetStatus")["parameters"]["pid"] == d.pid
