@@ -4,6 +4,8 @@
  * directory it makes an exit()), so it never opens a file here. */
 #include "conf_text.h"
 
+#include "read_all.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -32,25 +34,6 @@ static int failed(int error, const char **why)
 	*why = strerrordesc_np(error);
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO ? -EAGAIN
 										     : -EINVAL;
-}
-
-/* Read up to ROOM bytes of FD.  Returns how many, or -errno. */
-static ssize_t read_all(int fd, char *data, size_t room)
-{
-	size_t len = 0;
-
-	while (len < room) {
-		ssize_t r = read(fd, data + len, room - len);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return -errno;
-		if (r == 0)
-			break;
-		len += (size_t)r;
-	}
-	return (ssize_t)len;
 }
 
 static int read_fd(int fd, size_t limit, struct conf_source_text *out, const char **why)

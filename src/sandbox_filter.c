@@ -7,6 +7,7 @@
 #include "sandbox_filter.h"
 
 #include "memory.h"
+#include "read_all.h"
 #include "sandbox_calls.h"
 
 #include <errno.h>
@@ -106,21 +107,6 @@ static int add_less(scmp_filter_ctx ctx, unsigned from, unsigned parts)
 		free(name);
 	}
 	return r;
-}
-
-/* Read all that FD has, at most MAX bytes.  Returns how many, or -errno. */
-static ssize_t read_all(int fd, void *buf, size_t max)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	do {
-		n = read(fd, (char *)buf + len, max - len);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		len += n > 0 ? (size_t)n : 0;
-	} while (n != 0 && len < max);
-	return (ssize_t)len;
 }
 
 /* Write the program of CTX to a socket, and read it into the MAX bytes of CODE.  A socket is no
