@@ -55,6 +55,8 @@ def test_out_of_memory(echod, cell, tmp_path):
     workers = d.workers()
     crowd = [d.connect() for _ in range(60)]
     for s in crowd:
+        if cell.engine == "io_uring":  # it reads much of those only who have said much
+            exchange(s, payload(1 << 18), shutdown=False)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         s.setblocking(False)
     block = bytes(1 << 18)
