@@ -126,8 +126,8 @@ uint64_t crew_deadline(const struct crew *c);
 /* Do all workers serve? */
 bool crew_is_up(const struct crew *c);
 
-/* Draining, and no worker takes clients any more?  One that does not say so within a second, since
- * it is stopped or hangs, is not waited for. */
+/* Of a crew that drains: does no worker take clients any more?  One that does not say so within a
+ * second, since it is stopped or hangs, is not waited for. */
 bool crew_is_deaf(const struct crew *c, uint64_t now);
 
 /* Draining, and nobody left? */

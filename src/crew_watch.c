@@ -38,13 +38,15 @@ bool crew_is_deaf(const struct crew *c, uint64_t now)
 {
 	size_t n = (size_t)c->n_members * c->blocks_per_member;
 
-	for (size_t i = 0; i < n && c->draining && now < c->deaf_at; i++) {
+	if (now >= c->deaf_at)
+		return true;
+	for (size_t i = 0; i < n; i++) {
 		const struct stats *s = &c->stats[i];
 
 		if (c->members[i / c->blocks_per_member].pid > 0 && !s->shared && !s->deaf)
 			return false;
 	}
-	return c->draining;
+	return true;
 }
 
 void crew_check(struct crew *c, uint64_t now)

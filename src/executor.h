@@ -28,7 +28,7 @@ struct executor {
 	uint64_t drain_since; /* ms */
 	bool wide;            /* more may come at once than the spare buffer holds */
 	char *scratch;        /* conf->buffer bytes to receive into, or NULL: see conn.c */
-	char spare[2048];     /* to receive into until then, and when there is no memory for that */
+	char spare[2048];     /* to receive into unless wide, or when there is no memory for that */
 	char refused[EXECUTOR_TEXT_MAX]; /* what serve() was refused and why, before it served */
 };
 

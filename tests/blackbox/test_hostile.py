@@ -23,7 +23,7 @@ HONEST, ASKED = "10.9.1.100", "10.9.1.1"
 SECONDS = 4.0
 TRIES = 8            # a flood may fill the receive buffer: who is polite asks again
 LINES = 100          # of the log, whatever comes
-GROWTH = 16384       # KiB that may stay
+GROWTH = 8192        # KiB that may stay
 PLAIN = set(map(chr, range(32, 127)))
 LIMITS = {"max_clients_per_source": 100, "connection_rate": 2000.0, "connection_burst": 4000}
 
